@@ -1,0 +1,1 @@
+"""HTTP edges: decode, authorize, one domain call, encode."""

@@ -1,0 +1,101 @@
+"""
+The distribution edge as one table: method, template, handler, permission.
+
+A path is matched from its end, because repository names have any number of parts. The permission stands here and nowhere
+else; until there are accounts (and the server therefore listens on loopback only) everyone has all of them.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from roadstead.api.distribution import blobs, catalog, manifests, referrers, tags, uploads
+from roadstead.api.distribution.services import Context, Handler, Registry
+from roadstead.api.messages import Request, Response
+from roadstead.errors import MethodUnsupported, NotFound
+from roadstead.oci.reference import Repository
+
+
+class Permission(enum.Enum):
+    PUBLIC = "public"
+    PULL = "pull"
+    PUSH = "push"
+    DELETE = "delete"
+    CATALOG = "catalog"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    method: str
+    template: str
+    handler: Handler
+    permission: Permission
+
+
+ROUTES: Sequence[Route] = (
+    Route("GET", "/v2/", catalog.version, Permission.PUBLIC),
+    Route("HEAD", "/v2/", catalog.version, Permission.PUBLIC),
+    Route("GET", "/v2/_catalog", catalog.repositories, Permission.CATALOG),
+    Route("GET", "/v2/<name>/tags/list", tags.names, Permission.PULL),
+    Route("GET", "/v2/<name>/manifests/<reference>", manifests.get, Permission.PULL),
+    Route("HEAD", "/v2/<name>/manifests/<reference>", manifests.get, Permission.PULL),
+    Route("PUT", "/v2/<name>/manifests/<reference>", manifests.put, Permission.PUSH),
+    Route("DELETE", "/v2/<name>/manifests/<reference>", manifests.delete, Permission.DELETE),
+    Route("GET", "/v2/<name>/blobs/<digest>", blobs.get, Permission.PULL),
+    Route("HEAD", "/v2/<name>/blobs/<digest>", blobs.get, Permission.PULL),
+    Route("DELETE", "/v2/<name>/blobs/<digest>", blobs.delete, Permission.DELETE),
+    Route("GET", "/v2/<name>/referrers/<digest>", referrers.of, Permission.PULL),
+    Route("POST", "/v2/<name>/blobs/uploads/", uploads.begin, Permission.PUSH),
+    Route("GET", "/v2/<name>/blobs/uploads/<upload>", uploads.state, Permission.PUSH),
+    Route("PATCH", "/v2/<name>/blobs/uploads/<upload>", uploads.append, Permission.PUSH),
+    Route("PUT", "/v2/<name>/blobs/uploads/<upload>", uploads.finish, Permission.PUSH),
+    Route("DELETE", "/v2/<name>/blobs/uploads/<upload>", uploads.cancel, Permission.PUSH),
+)
+
+
+class Router:
+    def __init__(self, registry: Registry, routes: Sequence[Route] = ROUTES) -> None:
+        self._registry = registry
+        self._by_kind: dict[str, dict[str, Route]] = {}
+        for route in routes:
+            self._by_kind.setdefault(_kind(route.template), {})[route.method] = route
+
+    async def handle(self, request: Request) -> Response:
+        """Raises RoadsteadError."""
+        kind, name, last = _split(request.path)
+        methods = self._by_kind.get(kind)
+        if methods is None:
+            raise NotFound(
+                "there is nothing at this path: /v2/NAME/ is followed by manifests/REF, blobs/DIGEST, tags/list or referrers/DIGEST"
+            )
+        route = methods.get(request.method)
+        if route is None:
+            raise MethodUnsupported(f"{request.method} is not possible here", tuple(sorted(methods)))
+        repository = Repository.parse(request.location, name) if name else None
+        return await route.handler(Context(self._registry, request, repository, last))
+
+
+def _kind(template: str) -> str:
+    """`/v2/<name>/blobs/uploads/<upload>` → `blobs/uploads/*`, which is what _split makes of such a path."""
+    tail = template.removeprefix("/v2/").removeprefix("<name>/")
+    return "/".join("*" if part.startswith("<") else part for part in tail.split("/"))
+
+
+def _split(path: str) -> tuple[str, str, str]:
+    """(kind, repository name or "", last part). The name is not checked yet."""
+    parts = path.split("/")
+    if len(parts) > 4:
+        collection, last = parts[-2], parts[-1]
+        if collection in ("manifests", "blobs", "referrers"):
+            # `uploads` without its slash, as some clients send it
+            kind = f"{collection}/uploads/" if (collection, last) == ("blobs", "uploads") else f"{collection}/*"
+            return kind, "/".join(parts[2:-2]), last
+        if collection == "uploads" and parts[-3] == "blobs":
+            return ("blobs/uploads/*" if last else "blobs/uploads/"), "/".join(parts[2:-3]), last
+        if (collection, last) == ("tags", "list"):
+            return "tags/list", "/".join(parts[2:-2]), ""
+    if path in ("/v2", "/v2/"):
+        return "", "", ""
+    return path.removeprefix("/v2/"), "", ""

@@ -1,0 +1,63 @@
+"""What every handler of the distribution edge is given."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from roadstead.api.messages import Request, Response
+from roadstead.errors import PaginationInvalid
+from roadstead.oci.reference import Repository
+from roadstead.registry.blobs import Blobs
+from roadstead.registry.manifests import Manifests
+from roadstead.registry.referrers import Referrers
+from roadstead.registry.repositories import Catalog
+from roadstead.registry.tags import Tags
+from roadstead.registry.uploads import Uploads
+
+MAX_PAGE = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """The domain's services. hosts maps the names that clients give as a mount's origin to locations."""
+
+    blobs: Blobs
+    catalog: Catalog
+    manifests: Manifests
+    referrers: Referrers
+    tags: Tags
+    uploads: Uploads
+    hosts: dict[str, str]
+
+
+@dataclass(slots=True)
+class Context:
+    """last is the path's last part: a reference, digest or upload."""
+
+    registry: Registry
+    request: Request
+    _repository: Repository | None
+    last: str
+
+    @property
+    def repository(self) -> Repository:
+        assert self._repository is not None
+        return self._repository
+
+
+Handler = Callable[[Context], Awaitable[Response]]
+
+
+def page_size(request: Request, default: int) -> int:
+    """
+    `n` of a listing, at most MAX_PAGE: a larger page is answered with a smaller one and a Link.
+
+    Raises PaginationInvalid.
+    """
+    text = request.parameter("n")
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit()):
+        raise PaginationInvalid("n must be a number of entries, 0 or more", {"n": text[:100]})
+    return min(int(text), MAX_PAGE) if len(text) < 10 else MAX_PAGE

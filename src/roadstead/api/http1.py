@@ -1,0 +1,371 @@
+"""
+The socket side: uvicorn's HTTP/1.1 protocol, with our own short way for /v2/.
+
+uvicorn (with llhttp's parser) does the parsing, keep-alive, pipelining and shutdown. A request for /v2/ does not become an
+ASGI call and a task: its handler is started at once, in the parser's callback, and most of them end there, because a read
+from SQLite does not suspend. One that does suspend goes on in a task (docs/decisions/0001-http-server.md).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Sequence
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import unquote
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from roadstead.api.messages import FileSlice, Part, Request, Response
+from roadstead.api.transfer import send_parts
+from roadstead.errors import RequestTimedOut
+
+MAX_HEAD_BYTES = 64 * 1024
+BUFFERED_BODY_BYTES = 2 * 1024 * 1024
+IDLE_SECONDS = 60.0
+HEAD_SECONDS = 20.0
+MIN_BYTES_PER_IDLE = 1024
+
+_STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
+# Docker's own clients look for the first; nobody may take a blob for a page (RFC 9110; WHATWG Fetch, nosniff).
+_ALWAYS = b"docker-distribution-api-version: registry/2.0\r\nx-content-type-options: nosniff\r\n\r\n"
+
+Application = Callable[[Request, bytes], Coroutine[Any, Any, Response]]
+"""Takes a request whose location is not known yet, and the Host header."""
+
+
+class RegistryProtocol(HttpToolsProtocol):
+    """One connection. handle_registry is set by server.py, once a process."""
+
+    handle_registry: Application
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        transport.set_write_buffer_limits(high=1024 * 1024)
+        self._head_bytes = 0
+        self._awaiting_start: Exchange | None = None
+        self.active: Exchange | None = None
+        self._socket_fd = -1
+        self._seen_bytes = 0
+        self._watched_bytes = 0
+        self._in_head = True
+        self._watch = self.loop.call_later(HEAD_SECONDS, self._check_progress)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._watch.cancel()
+        active = self.active
+        self.pipeline.clear()
+        super().connection_lost(exc)
+        if active is not None and not active.response_complete:
+            active.lose()
+        if active is None or not active.sending:
+            self.close_socket()
+
+    def socket_fd(self) -> int:
+        """The connection's own descriptor for sendfile, beside the transport's."""
+        if self._socket_fd < 0:
+            peer: socket.socket = self.transport.get_extra_info("socket")
+            self._socket_fd = os.dup(peer.fileno())
+        return self._socket_fd
+
+    def date_line(self) -> bytes:
+        """uvicorn renews the date once a second."""
+        return self.server_state.default_headers[0][1]
+
+    def close_socket(self) -> None:
+        if self._socket_fd >= 0:
+            os.close(self._socket_fd)
+            self._socket_fd = -1
+
+    # Parsing
+
+    def data_received(self, data: bytes) -> None:
+        self._seen_bytes += len(data)
+        if self._in_head:
+            self._head_bytes += len(data)
+            # One read may hold a whole small request; only an unfinished head counts against the limit.
+        super().data_received(data)
+        if self._in_head and self._head_bytes > MAX_HEAD_BYTES:
+            self.refuse(431, "the request's line and headers are larger than 64 KiB")
+        started, self._awaiting_start = self._awaiting_start, None
+        if started is not None:
+            started.start()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._in_head = True
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        self._head_bytes = 0
+        if not self.url.startswith(b"/v2"):
+            super().on_headers_complete()
+            return
+        exchange = Exchange(self)
+        previous, self.cycle = self.cycle, exchange  # type: ignore[assignment]
+        if previous is None or previous.response_complete:
+            self._awaiting_start = exchange
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((exchange, self.app))  # type: ignore[arg-type]
+
+    def on_body(self, body: bytes) -> None:
+        if isinstance(self.cycle, Exchange):
+            self.cycle.body.feed(body)
+        else:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._in_head = True
+        if not isinstance(self.cycle, Exchange):
+            super().on_message_complete()
+            return
+        self.cycle.body.finish()
+        # Now the handler can run to its end without waiting for anything.
+        started, self._awaiting_start = self._awaiting_start, None
+        if started is not None:
+            started.start()
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        if isinstance(cycle, Exchange):
+            cycle.start()
+        else:
+            super()._start_asgi_task(cycle, app)
+
+    def timeout_keep_alive_handler(self) -> None:
+        self._watch.cancel()
+        super().timeout_keep_alive_handler()
+
+    # Slow clients
+
+    def _check_progress(self) -> None:
+        """A head must come within 20 s; a body must bring 1 KiB in 60 s, unless it is we who do not read."""
+        cycle = self.cycle
+        self._watch = self.loop.call_later(IDLE_SECONDS, self._check_progress)
+        if self.transport.is_closing():
+            return
+        moved = self._seen_bytes - self._watched_bytes
+        self._watched_bytes = self._seen_bytes
+        if self._in_head and (self._head_bytes > 0 or self._seen_bytes == 0):
+            self.refuse(408, "the request's line and headers did not arrive in time")
+        elif isinstance(cycle, Exchange) and not cycle.body.complete and not self.flow.read_paused and moved < MIN_BYTES_PER_IDLE:
+            cycle.body.fail(RequestTimedOut("nothing arrived for a minute: send the rest faster, or in smaller chunks"))
+
+    def refuse(self, status: int, message: str) -> None:
+        """An answer to what is not even a request."""
+        if not self.transport.is_closing():
+            body = f'{{"errors":[{{"code":"UNSUPPORTED","message":"{message}","detail":null}}]}}'.encode()
+            headers = [("content-type", "application/json"), ("connection", "close")]
+            self.transport.write(encode_head(status, headers, len(body), self.date_line()) + body)
+            self.transport.close()
+
+    def send_400_response(self, msg: str) -> None:
+        self.refuse(400, "this is not HTTP/1.1 as RFC 9112 defines it")
+
+
+class Exchange:
+    """
+    One request and its response. It stands where uvicorn has its own cycle, so these names are uvicorn's:
+    response_complete, disconnected, keep_alive, message_event.
+    """
+
+    __slots__ = (
+        "_expect_continue", "_protocol", "_request", "body", "disconnected", "keep_alive", "message_event", "on_lost",
+        "response_complete", "sending",
+    )  # fmt: skip
+
+    def __init__(self, protocol: RegistryProtocol) -> None:
+        parser = protocol.parser
+        self._protocol = protocol
+        self._expect_continue = protocol.expect_100_continue
+        self.keep_alive = parser.get_http_version() != "1.0" and parser.should_keep_alive()
+        self.response_complete = False
+        self.disconnected = False
+        self.sending = False
+        self.on_lost: Callable[[], None] | None = None
+        self.message_event = self
+        self.body = _Body(self)
+        method = parser.get_method().decode("ascii")
+        path, _, query = protocol.url.decode("ascii", "replace").partition("?")
+        if "%" in path:
+            path = unquote(path, errors="replace")
+        self._request = Request(method, path, query, protocol.headers, "", self.body, _length(protocol.headers))
+
+    def set(self) -> None:
+        """uvicorn sets its cycle's event when the connection is lost; lose() does that here."""
+
+    def lose(self) -> None:
+        self.disconnected = True
+        self.body.fail(ConnectionResetError("the client has gone"))
+        if self.on_lost is not None:
+            self.on_lost()
+
+    def start(self) -> None:
+        """Run the handler until it ends or waits; in the second case a task goes on with it."""
+        self._protocol.active = self
+        coroutine = self._run()
+        try:
+            waiting_for = coroutine.send(None)
+        except StopIteration:
+            return
+        task = self._protocol.loop.create_task(_Resumed(coroutine, waiting_for).run())
+        self._protocol.tasks.add(task)
+        task.add_done_callback(self._protocol.tasks.discard)
+
+    async def _run(self) -> None:
+        host = next((value for name, value in self._request.headers if name == b"host"), b"")
+        try:
+            response = await self._protocol.handle_registry(self._request, host)
+            if not self.disconnected:
+                await self._respond(response)
+        except ConnectionError:
+            self._protocol.transport.close()
+
+    async def _respond(self, response: Response) -> None:
+        protocol, transport = self._protocol, self._protocol.transport
+        if not self.body.complete:
+            # The rest of the request is not wanted: nothing after it on this connection could be trusted.
+            self.keep_alive = False
+        if response.close or not self.keep_alive:
+            self.keep_alive = False
+            response.headers.append(("connection", "close"))
+        body = response.body
+        length = response.length_bytes
+        if length is None:
+            length = len(body) if isinstance(body, bytes) else sum(map(_part_length, body))
+        head = encode_head(response.status, response.headers, length, protocol.date_line())
+        if self._request.method == "HEAD" or response.status in (204, 304):
+            transport.write(head)
+        elif isinstance(body, bytes):
+            transport.write(head + body)
+            if protocol.flow.write_paused:
+                await protocol.flow.drain()
+        else:
+            await self._send(head, body)
+        self._finish()
+
+    async def _send(self, head: bytes, parts: Sequence[Part]) -> None:
+        self.sending = True
+        try:
+            await send_parts(self._protocol, self, head, parts)
+        finally:
+            self.sending = False
+            if self.disconnected:
+                self._protocol.close_socket()
+
+    def _finish(self) -> None:
+        self.response_complete = True
+        if not self.keep_alive:
+            self._protocol.transport.close()
+        self._protocol.on_response_complete()
+
+    def body_wanted(self) -> None:
+        if self._expect_continue and not self.disconnected:
+            self._expect_continue = False
+            self._protocol.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self._protocol.flow.resume_reading()
+
+    def body_flooded(self) -> None:
+        self._protocol.flow.pause_reading()
+
+
+class _Body:
+    """A request's body between the socket and the handler; reading stops while 2 MiB wait here."""
+
+    __slots__ = ("_error", "_exchange", "_pieces", "_size_bytes", "_waiter", "complete")
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._pieces: list[bytes] = []
+        self._size_bytes = 0
+        self._waiter: asyncio.Future[None] | None = None
+        self._error: Exception | None = None
+        self.complete = False
+
+    def feed(self, piece: bytes) -> None:
+        if self._exchange.response_complete or self._error is not None:
+            return
+        self._pieces.append(piece)
+        self._size_bytes += len(piece)
+        if self._size_bytes > BUFFERED_BODY_BYTES:
+            self._exchange.body_flooded()
+        self._wake()
+
+    def finish(self) -> None:
+        self.complete = True
+        self._wake()
+
+    def fail(self, error: Exception) -> None:
+        if not self.complete and self._error is None:
+            self._error = error
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def batches(self) -> AsyncIterator[Sequence[bytes]]:
+        while True:
+            if self._pieces:
+                batch, self._pieces, self._size_bytes = self._pieces, [], 0
+                if not self.complete:
+                    self._exchange.body_wanted()
+                yield batch
+            elif self.complete:
+                return
+            elif self._error is not None:
+                raise self._error
+            else:
+                self._exchange.body_wanted()
+                self._waiter = asyncio.get_running_loop().create_future()
+                await self._waiter
+                self._waiter = None
+
+
+class _Resumed:
+    """A coroutine that was already started by hand and now waits for something, made awaitable for a task."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, None], waiting_for: Any) -> None:
+        self._coroutine = coroutine
+        self._waiting_for = waiting_for
+
+    async def run(self) -> None:
+        await self
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        waiting_for = self._waiting_for
+        while True:
+            try:
+                sent = yield waiting_for
+            except BaseException as error:
+                step: Callable[[], Any] = lambda error=error: self._coroutine.throw(error)  # type: ignore[misc] # noqa: E731
+            else:
+                step = lambda sent=sent: self._coroutine.send(sent)  # type: ignore[misc] # noqa: E731
+            try:
+                waiting_for = step()
+            except StopIteration:
+                return
+
+
+def encode_head(status: int, headers: Sequence[tuple[str, str]], length_bytes: int, date: bytes) -> bytes:
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers])
+    if status != 204:
+        lines += f"content-length: {length_bytes}\r\n"
+    return b"%b%bdate: %b\r\n%b" % (_STATUS_LINES[status], lines.encode("latin-1"), date, _ALWAYS)
+
+
+def _part_length(part: bytes | FileSlice) -> int:
+    return len(part) if isinstance(part, bytes) else part.length_bytes
+
+
+def _length(headers: Sequence[tuple[bytes, bytes]]) -> int | None:
+    """The parser has refused malformed lengths already. No length and no chunks is an empty body."""
+    length: int | None = 0
+    for name, value in headers:
+        if name == b"content-length":
+            return int(value)
+        if name == b"transfer-encoding":
+            length = None
+    return length

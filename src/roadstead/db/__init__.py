@@ -1,0 +1,1 @@
+"""The one door to SQL: schema, statements and transactions, on SQLite here and PostgreSQL later."""

@@ -1,0 +1,149 @@
+"""
+Everything that can go wrong, as one tree. It knows nothing of HTTP: `api/errors.py` says which answer each class becomes.
+
+    RoadsteadError
+    ├── NotFound            NameUnknown  ManifestUnknown  BlobUnknown  UploadUnknown
+    ├── Invalid             NameInvalid  TagInvalid  DigestInvalid  DigestMismatch  PaginationInvalid  RequestInvalid
+    │   ├── ManifestInvalid     ManifestBlobUnknown  SizeInvalid
+    │   └── UploadInvalid       UploadRangeInvalid
+    ├── TooLarge            ManifestTooLarge  BlobTooLarge
+    ├── Refused             PreconditionFailed  BlobReferenced  MethodUnsupported
+    ├── RequestTimedOut
+    ├── StorageError        StorageFull  StorageBroken
+    └── ConfigurationError
+"""
+
+from __future__ import annotations
+
+
+class RoadsteadError(Exception):
+    """message is a sentence for the user that says what to do; detail is JSON-able and optional."""
+
+    def __init__(self, message: str, detail: object = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.detail = detail
+
+
+class NotFound(RoadsteadError):
+    """What was asked for is not here."""
+
+
+class NameUnknown(NotFound):
+    """No such repository."""
+
+
+class ManifestUnknown(NotFound):
+    """No such manifest or tag in this repository."""
+
+
+class BlobUnknown(NotFound):
+    """No such blob in this repository."""
+
+
+class UploadUnknown(NotFound):
+    """No such upload, or it belongs to another repository or person."""
+
+
+class Invalid(RoadsteadError):
+    """The request itself is wrong."""
+
+
+class NameInvalid(Invalid):
+    """Not a repository name."""
+
+
+class TagInvalid(Invalid):
+    """Not a tag."""
+
+
+class DigestInvalid(Invalid):
+    """Not a digest of an algorithm we know."""
+
+
+class DigestMismatch(Invalid):
+    """The content does not have the digest that was promised."""
+
+
+class PaginationInvalid(Invalid):
+    """`n` or `last` makes no sense."""
+
+
+class RequestInvalid(Invalid):
+    """A malformed header, path or query."""
+
+
+class ManifestInvalid(Invalid):
+    """Not a manifest we can keep."""
+
+
+class ManifestBlobUnknown(ManifestInvalid):
+    """The manifest names blobs or children that are not in the repository; detail lists all of them."""
+
+
+class SizeInvalid(ManifestInvalid):
+    """A descriptor's size is not that of the content it names."""
+
+
+class UploadInvalid(Invalid):
+    """The upload cannot go on like this."""
+
+
+class UploadRangeInvalid(UploadInvalid):
+    """The chunk does not start where the upload ends; offset_bytes is where it must start."""
+
+    def __init__(self, message: str, offset_bytes: int) -> None:
+        super().__init__(message, {"offset": offset_bytes})
+        self.offset_bytes = offset_bytes
+
+
+class TooLarge(RoadsteadError):
+    """More bytes than this server takes."""
+
+
+class ManifestTooLarge(TooLarge):
+    """A manifest over 4 MiB."""
+
+
+class BlobTooLarge(TooLarge):
+    """A blob over the server's limit."""
+
+
+class Refused(RoadsteadError):
+    """Understood, and not done."""
+
+
+class PreconditionFailed(Refused):
+    """If-Match or If-None-Match did not hold."""
+
+
+class BlobReferenced(Refused):
+    """A manifest still needs this blob."""
+
+
+class MethodUnsupported(Refused):
+    """This path does not answer to this method."""
+
+    def __init__(self, message: str, allowed: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.allowed = allowed
+
+
+class RequestTimedOut(RoadsteadError):
+    """The client sent too little for too long."""
+
+
+class StorageError(RoadsteadError):
+    """The disk or the database did not do its work."""
+
+
+class StorageFull(StorageError):
+    """No space left."""
+
+
+class StorageBroken(StorageError):
+    """Bytes that should be there are missing or cannot be read."""
+
+
+class ConfigurationError(RoadsteadError):
+    """The settings cannot be served."""

@@ -1,0 +1,69 @@
+"""The queue: enqueue in the caller's transaction, claim with a lease, finish or fail. At least once, so handlers are idempotent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import bindparam, delete, insert, select, update
+
+from roadstead.db import schema
+from roadstead.db.database import Statement, Transaction
+
+LEASE_US = 60_000_000
+MAX_BACKOFF_US = 3_600_000_000
+
+_jobs = schema.jobs.c
+
+_ENQUEUE = Statement(
+    insert(schema.jobs).values(
+        kind=bindparam("kind"),
+        arguments=bindparam("arguments"),
+        run_at_us=bindparam("now_us"),
+        created_at_us=bindparam("now_us"),
+    )
+)
+_DUE = Statement(
+    select(_jobs.id, _jobs.kind, _jobs.arguments, _jobs.attempts)
+    .where(_jobs.run_at_us <= bindparam("now_us"), _jobs.claimed_until_us < bindparam("now_us"))
+    .order_by(_jobs.run_at_us, _jobs.id)
+    .limit(bindparam("most"))
+    .with_for_update(skip_locked=True)
+)
+_CLAIM = Statement(update(schema.jobs).where(_jobs.id == bindparam("job")).values(claimed_until_us=bindparam("until_us")))
+_FINISH = Statement(delete(schema.jobs).where(_jobs.id == bindparam("job")))
+_FAIL = Statement(
+    update(schema.jobs)
+    .where(_jobs.id == bindparam("job"))
+    .values(attempts=_jobs.attempts + 1, claimed_until_us=0, run_at_us=bindparam("again_us"), last_error=bindparam("error"))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    id: int
+    kind: str
+    arguments: bytes
+    attempts: int
+
+
+async def enqueue(tx: Transaction, kind: str, arguments: bytes, now_us: int) -> None:
+    """The job exists if and only if tx commits."""
+    await tx.run(_ENQUEUE, {"kind": kind, "arguments": arguments, "now_us": now_us})
+
+
+async def claim(tx: Transaction, now_us: int, most: int) -> list[Job]:
+    """Jobs that are due and nobody has; they are ours for LEASE_US."""
+    jobs = [Job(*row) for row in await tx.all(_DUE, {"now_us": now_us, "most": most})]
+    for job in jobs:
+        await tx.run(_CLAIM, {"job": job.id, "until_us": now_us + LEASE_US})
+    return jobs
+
+
+async def finish(tx: Transaction, job: Job) -> None:
+    await tx.run(_FINISH, {"job": job.id})
+
+
+async def fail(tx: Transaction, job: Job, error: str, now_us: int) -> None:
+    """Try again later: after 1, 2, 4 … seconds, an hour at most."""
+    wait_us = min(MAX_BACKOFF_US, 1_000_000 << min(job.attempts, 12))
+    await tx.run(_FAIL, {"job": job.id, "again_us": now_us + wait_us, "error": error[:1000]})

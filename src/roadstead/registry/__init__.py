@@ -1,0 +1,1 @@
+"""Repositories, blobs, uploads, manifests, tags and referrers: what the distribution API does, without HTTP."""

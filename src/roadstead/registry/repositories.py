@@ -1,0 +1,35 @@
+"""Repositories come into being with their first blob or manifest."""
+
+from __future__ import annotations
+
+from roadstead.db.database import Database, Reader, Transaction
+from roadstead.errors import NameUnknown
+from roadstead.oci.reference import Repository
+from roadstead.registry import queries
+
+
+async def existing_id(reader: Reader, repository: Repository) -> int:
+    """Raises NameUnknown."""
+    row = await reader.one(queries.REPOSITORY_ID, {"location": repository.location, "name": repository.name})
+    if row is None:
+        raise NameUnknown(f"there is no repository {repository.name} here: push an image to it first", {"name": repository.name})
+    return int(row[0])
+
+
+async def ensure_id(tx: Transaction, repository: Repository, now_us: int) -> int:
+    """The repository's id; it is created if need be."""
+    row = await tx.one(queries.REPOSITORY_ID, {"location": repository.location, "name": repository.name})
+    if row is None:
+        row = await tx.one(queries.ADD_REPOSITORY, {"location": repository.location, "name": repository.name, "now_us": now_us})
+    assert row is not None
+    return int(row[0])
+
+
+class Catalog:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def names(self, location: str, last: str, most: int) -> list[str]:
+        """Names of repositories with at least one manifest, in order, after last."""
+        rows = await self._database.all(queries.CATALOG, {"location": location, "last": last, "most": most})
+        return [row[0] for row in rows]

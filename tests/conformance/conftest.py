@@ -1,0 +1,103 @@
+"""Each program that people push and pull with, ready to run; a test is skipped where its program is not installed."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.kit.engine import Engine, EngineDidNotStart
+from tests.kit.images import build_context, debian_nginx, static_program
+from tests.kit.program import Program, find
+
+
+@pytest.fixture(scope="session")
+def hello(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The static program in the tiny images."""
+    return static_program(tmp_path_factory.mktemp("hello"))
+
+
+@pytest.fixture
+def context(tmp_path: Path, hello: Path, project: str) -> Path:
+    """A folder to build an image from that no other test has."""
+    return build_context(tmp_path / "context", hello, project)
+
+
+@pytest.fixture(scope="session")
+def debian(tools: Path) -> Path:
+    """A Debian with nginx, as a tar of its files."""
+    return debian_nginx(tools.parent)
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[Engine]:
+    if os.geteuid() != 0:
+        pytest.skip("a Docker engine needs root")
+    find("dockerd")
+    running = Engine()
+    try:
+        yield running.start()
+    except EngineDidNotStart as error:
+        pytest.skip(f"the Docker engine does not start here: {error}")
+    finally:
+        running.stop()
+
+
+@pytest.fixture(scope="session")
+def docker(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Program:
+    # The classic builder: BuildKit needs a plugin that Debian's packages do not bring.
+    environment = {"DOCKER_HOST": engine.host, "DOCKER_BUILDKIT": "0"}
+    return Program(find("docker"), tmp_path_factory.mktemp("docker"), environment=environment)
+
+
+@pytest.fixture
+def storage() -> Iterator[list[str]]:
+    """
+    Options for a storage of podman's or buildah's own, in a short path: podman allows 50 characters.
+
+    vfs is the one driver that needs nothing of the kernel and leaves nothing mounted.
+    """
+    if os.geteuid() != 0:
+        pytest.skip("a container storage of the tests' own needs root")
+    with tempfile.TemporaryDirectory(prefix="rs-") as folder:
+        yield ["--root", f"{folder}/root", "--runroot", f"{folder}/run", "--storage-driver=vfs"]
+
+
+@pytest.fixture
+def podman(storage: list[str], tmp_path: Path) -> Program:
+    # runc, because crun refuses machines with both kinds of cgroups mounted.
+    options = ["--tmpdir", str(tmp_path / "podman"), "--events-backend=none", "--cgroup-manager=cgroupfs", "--runtime=runc"]
+    return Program(find("podman"), tmp_path / "home", *storage, *options)
+
+
+@pytest.fixture
+def buildah(storage: list[str], tmp_path: Path) -> Program:
+    return Program(find("buildah"), tmp_path / "home", *storage)
+
+
+@pytest.fixture
+def skopeo(tmp_path: Path) -> Program:
+    return Program(find("skopeo"), tmp_path / "home", "--insecure-policy", "--tmpdir", str(tmp_path))
+
+
+@pytest.fixture
+def crane(tools: Path, tmp_path: Path) -> Program:
+    return Program(find("crane", tools), tmp_path / "home")
+
+
+@pytest.fixture
+def gcrane(tools: Path, tmp_path: Path) -> Program:
+    return Program(find("gcrane", tools), tmp_path / "home")
+
+
+@pytest.fixture
+def oras(tools: Path, tmp_path: Path) -> Program:
+    return Program(find("oras", tools), tmp_path / "home")
+
+
+@pytest.fixture
+def cosign(tools: Path, tmp_path: Path) -> Program:
+    return Program(find("cosign", tools), tmp_path / "home", environment={"COSIGN_PASSWORD": "secret"})

@@ -1,0 +1,45 @@
+"""Fixtures that every test may use. `server` is the only one that starts anything."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.kit.server import Server, serving
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serving(tmp_path_factory.mktemp("roadstead") / "data") as running:
+        yield running
+
+
+@pytest.fixture
+def project() -> str:
+    """A project nobody else uses: isolation is by name, nothing is cleaned up."""
+    return f"p-{os.getpid()}-{next(_numbers)}-{secrets.token_hex(3)}"
+
+
+@pytest.fixture
+def repository(project: str) -> str:
+    return f"{project}/image"
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=server.url, timeout=30) as http:
+        yield http
+
+
+@pytest.fixture(scope="session")
+def tools() -> Path:
+    """Where `make test` puts the programs it builds (crane, oras, cosign, the conformance suite)."""
+    return Path(__file__).parents[1] / ".cache" / "bin"
