@@ -33,7 +33,8 @@ class Server:
     url: str
     pid: int = 0
     credentials: str = ""  # user:password
-    syncs: str = ""  # what is safe on disk before it answers a push
+    note: str = ""  # what it syncs before it answers a push
+    static: bool = False  # not a registry: serves the same bytes as files
     results: dict[str, list[dict]] = field(default_factory=dict)
     memory: dict[str, float] = field(default_factory=dict)
     tags_per_s: float | None = None
@@ -115,9 +116,7 @@ class Server:
             raise RuntimeError(f"{self.name}: PUT blob: {status} {body[:200]!r}")
         return {"digest": digest, "size": len(payload)}
 
-    def put_manifest(
-        self, repository: str, reference: str, payload: bytes, connection: http.client.HTTPConnection | None = None
-    ) -> None:
+    def put_manifest(self, repository: str, reference: str, payload: bytes, connection: http.client.HTTPConnection | None = None) -> None:
         path, kind = f"/v2/{repository}/manifests/{reference}", {"Content-Type": OCI_MANIFEST}
         status, _, body = self.call("PUT", path, repository, payload, kind, connection)
         if status != 201:

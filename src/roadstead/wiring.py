@@ -13,7 +13,7 @@ from roadstead.api.distribution.services import Registry
 from roadstead.blobs.filesystem import FilesystemBlobStore, fsync_folder
 from roadstead.config import DEFAULT_LOCATION, Settings
 from roadstead.db.migrate import migrate_sqlite
-from roadstead.db.sqlite import SQLiteDatabase
+from roadstead.db.sqlite import SQLiteDatabase, problems
 from roadstead.registry import queries
 from roadstead.registry.blobs import Blobs
 from roadstead.registry.gc import Collector
@@ -42,6 +42,11 @@ def prepare(settings: Settings) -> None:
         fsync_folder(store.root)
     fsync_folder(settings.data / "blobs")
     fsync_folder(settings.data)
+
+
+def database_problems(settings: Settings) -> list[str]:
+    """What is wrong with the database file itself."""
+    return problems(database_file(settings))
 
 
 def stores(settings: Settings) -> dict[str, FilesystemBlobStore]:

@@ -84,6 +84,7 @@ class Server:
             capture_output=True,
             text=True,
             env=self.env,
+            check=False,
         )
 
 

@@ -12,6 +12,7 @@ import errno
 import fcntl
 import os
 import secrets
+import stat
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
@@ -57,7 +58,17 @@ class FilesystemBlobStore:
         except BlockingIOError as error:
             os.close(fd)
             raise UploadInvalid("another request is still writing this upload: ask for its state and go on from there") from error
+        if not self._is_staged(upload, fd):
+            os.close(fd)
+            raise unknown_upload()
         return FilesystemUpload(self, upload, fd, self._hashes)
+
+    def _is_staged(self, upload: str, fd: int) -> bool:
+        """Between our open and our lock another request may have made a blob of the file: then it must not be written any more."""
+        try:
+            return os.path.samestat(os.stat(self._uploads / upload), os.fstat(fd))
+        except FileNotFoundError:
+            return False
 
     def offset(self, upload: str) -> int:
         try:
@@ -92,8 +103,10 @@ class FilesystemBlobStore:
             for folder in sorted((self.root / algorithm).glob("??")):
                 for entry in os.scandir(folder):
                     try:
-                        state = entry.stat()
+                        state = entry.stat(follow_symlinks=False)
                     except FileNotFoundError:
+                        continue
+                    if stat.S_ISDIR(state.st_mode):
                         continue
                     yield StoredBytes(f"{algorithm}/{folder.name}/{entry.name}", state.st_size, state.st_ctime_ns // 1000)
 
@@ -147,11 +160,12 @@ class FilesystemUpload:
         self._flusher.start()
 
     def _flush(self, fd: int) -> None:
-        # The kernel tells of a write error once for each open file: what is heard here must be said again in seal().
+        # The kernel tells of a write error once. Whoever goes on with this upload would not hear of it, so the upload is over.
         try:
             os.fdatasync(fd)
         except OSError as error:
             self._flush_error = error
+            self.discard()
         finally:
             os.close(fd)
 
@@ -175,6 +189,8 @@ class FilesystemUpload:
             os.rename(self._file, folder / name)
             fsync_folder(folder)
         except OSError as error:
+            # What a failed sync has dropped, a second one would not miss.
+            self.discard()
             raise translated(error) from error
         return f"{digest.algorithm}/{folder.name}/{name}"
 
@@ -185,6 +201,8 @@ class FilesystemUpload:
     def close(self) -> None:
         if self._hash is not None:
             self._hashes.keep(self._upload, self.offset_bytes, self._hash)
+        # A flusher may still have the file open, and with it the lock.
+        fcntl.flock(self._fd, fcntl.LOCK_UN)
         os.close(self._fd)
 
 

@@ -26,7 +26,6 @@ def check(
 ) -> None:
     """Read every blob and manifest and compare it with its digest. Exit code 1 if something is wrong and was not mended."""
     settings = config.load(config_file, {"data": data})
-    existing(settings)
     checked, findings = asyncio.run(_check(settings, repair))
     if output is Format.JSON:
         print_json(
@@ -47,8 +46,14 @@ def check(
 
 async def _check(settings: config.Settings, repair: bool) -> tuple[Checked, list[Finding]]:
     from roadstead import wiring
-    from roadstead.registry.check import Checker
+    from roadstead.registry.check import Checked, Checker, Finding
 
+    existing(settings)
+    broken = wiring.database_problems(settings)
+    if broken:
+        # Nothing that a broken database says can be relied on: restoring a backup comes first.
+        return Checked(), [Finding("corrupt", "database", "", problem, "", repaired=False) for problem in broken]
+    wiring.prepare(settings)
     own = wiring.parts(settings)
     checker = Checker(own.database, own.stores, repair, _progress)
     try:

@@ -28,8 +28,11 @@ def gc(
     output: Annotated[Format, typer.Option("--format", help="table or json.")] = Format.TABLE,
 ) -> None:
     """Free what no image needs. Safe beside a running server, which does the same by itself every few minutes."""
+    from roadstead import wiring
+
     settings = config.load(config_file, {"data": data, "gc_grace_seconds": grace})
     existing(settings)
+    wiring.prepare(settings)
     found = asyncio.run(_collect(settings, dry_run))
     if output is Format.JSON:
         print_json({"dryRun": dry_run, **dataclasses.asdict(found)})
@@ -56,4 +59,3 @@ def existing(settings: config.Settings) -> None:
 
     if not wiring.database_file(settings).exists():
         raise ConfigurationError(f"{settings.data} is no data folder of a server: give the right one with --data")
-    wiring.prepare(settings)

@@ -7,6 +7,7 @@ import os
 import secrets
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 from roadstead.errors import ConfigurationError
 
@@ -54,12 +55,13 @@ def _upgrade(file: Path) -> None:
     # Alembic is slow to import and needed only here.
     from alembic import command
     from alembic.config import Config
-    from sqlalchemy import create_engine
+    from sqlalchemy import create_engine, event
 
     engine = create_engine(f"sqlite:///{file}")
+    event.listen(engine, "connect", _plain)
+    event.listen(engine, "begin", _begin)
     try:
         with engine.begin() as connection:
-            connection.exec_driver_sql("PRAGMA synchronous = FULL")
             settings = Config()
             settings.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
             settings.attributes["connection"] = connection
@@ -69,6 +71,16 @@ def _upgrade(file: Path) -> None:
             )
     finally:
         engine.dispose()
+
+
+def _plain(connection: Any, _: object) -> None:
+    """Python's sqlite3 would commit before every change of the schema; a half-made one must not survive a power loss."""
+    connection.isolation_level = None
+    connection.execute("PRAGMA synchronous = FULL")
+
+
+def _begin(connection: Any) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _fsync_folder(folder: Path) -> None:

@@ -26,6 +26,7 @@ from roadstead.errors import RoadsteadError, StorageBroken, StorageFull
 BUSY_MILLISECONDS = 10_000
 CHECKPOINT_AT_BYTES = 4 * 1024 * 1024
 RESTART_WAL_AT_BYTES = 64 * 1024 * 1024
+MOST_PROBLEMS = 20
 
 
 def connect(file: Path) -> sqlite3.Connection:
@@ -38,6 +39,19 @@ def connect(file: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA wal_autocheckpoint = 0")
     connection.execute("PRAGMA cache_size = -8192")
     return connection
+
+
+def problems(file: Path) -> list[str]:
+    """What SQLite's own check finds wrong in the file; nothing where all is well. Reads all of it."""
+    try:
+        connection = connect(file)
+        try:
+            found = [str(row[0]) for row in connection.execute(f"PRAGMA integrity_check({MOST_PROBLEMS})")]
+        finally:
+            connection.close()
+    except sqlite3.DatabaseError as error:
+        return [str(error)]
+    return [] if found == ["ok"] else found
 
 
 class SQLiteTransaction:
@@ -96,7 +110,6 @@ class SQLiteDatabase:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[SQLiteTransaction]:
         await self._lock.acquire()
-        changes = self._writer.total_changes
         try:
             try:
                 self._writer.execute("BEGIN IMMEDIATE")
@@ -109,11 +122,10 @@ class SQLiteDatabase:
                     raise
             except (sqlite3.Error, OSError) as error:
                 raise _translated(error) from error
-            changed = self._writer.total_changes != changes
         finally:
             self._lock.release()
-        if changed:
-            await self._sync.after_now()
+        # Also when nothing was changed: it may be that another process has just committed the same, and not synced it yet.
+        await self._sync.after_now()
 
     async def checkpoint(self) -> None:
         """

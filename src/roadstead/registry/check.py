@@ -101,9 +101,13 @@ class Checker:
         findings = []
         after = 0
         while rows := await self._database.all(queries.MANIFESTS_AFTER, {"after": after, "most": BATCH}):
-            for _, location, name, digest, payload in rows:
+            for manifest_id, location, name, digest, payload in rows:
                 if Digest.of(payload, Digest.parse(digest).algorithm) != digest:
-                    findings.append(Finding("corrupt", "manifest", location, digest, name, repaired=False))
+                    kind = "corrupt" if payload else "missing"
+                    if self._repair and payload:
+                        async with self._database.transaction() as tx:
+                            await tx.run(queries.FORGET_PAYLOAD, {"manifest_id": manifest_id})
+                    findings.append(Finding(kind, "manifest", location, digest, name, self._repair and kind == "corrupt"))
                 self.checked.manifests += 1
             after = rows[-1][0]
             self._progress(self.checked)

@@ -63,7 +63,8 @@ class Manifests:
             row = await self._database.one(
                 queries.MANIFEST_BY_DIGEST, {"location": repository.location, "name": repository.name, "digest": reference}
             )
-        if row is None:
+        # A check with --repair empties what is damaged; the next push fills it again.
+        if row is None or not row[0]:
             raise unknown(repository, reference)
         return StoredManifest(*row)
 
@@ -98,8 +99,10 @@ class Manifests:
             now_us = self._clock()
             repository_id = await ensure_id(tx, repository, now_us)
             await _check(tx, repository_id, reference, condition)
-            known = await tx.one(queries.MANIFEST_ID, {"repository_id": repository_id, "digest": digest})
+            known = await tx.one(queries.PUSHED_BEFORE, {"repository_id": repository_id, "digest": digest, "payload": payload})
             manifest_id = known[0] if known else await _add(tx, repository, repository_id, digest, parsed, payload, now_us)
+            if known and not known[1]:
+                await tx.run(queries.HEAL_MANIFEST, {"manifest_id": manifest_id, "payload": payload})
             for tag in names:
                 await tx.run(queries.PUT_TAG, {"repository_id": repository_id, "tag": tag, "manifest_id": manifest_id, "now_us": now_us})
         return Pushed(digest, parsed.subject)

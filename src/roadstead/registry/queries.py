@@ -134,6 +134,8 @@ DELETE_LINK = Statement(delete(schema.blob_links).where(link.repository_id == _h
 
 # Manifests and tags
 MANIFEST_ID = Statement(select(m.id).where(m.repository_id == _here, m.digest == bindparam("digest")))
+PUSHED_BEFORE = Statement(select(m.id, m.payload == bindparam("payload")).where(m.repository_id == _here, m.digest == bindparam("digest")))
+HEAL_MANIFEST = Statement(update(schema.manifests).where(m.id == bindparam("manifest_id")).values(payload=bindparam("payload")))
 MANIFEST_SIZE = Statement(select(m.size_bytes).where(m.repository_id == _here, m.digest == bindparam("digest")))
 ADD_MANIFEST = Statement(
     insert(schema.manifests)
@@ -199,7 +201,7 @@ COLLECTABLE = Statement(
 # The blobs that would lose their last link, and those whose links are all younger than that: what a dry run tells.
 FREEABLE = Statement(
     select(func.count(), func.coalesce(func.sum(b.size_bytes), 0)).where(
-        exists(select(literal_column("1")).where(link.blob_id == b.id, link.unreferenced_since_us < bindparam("before_us"))),
+        b.id.in_(select(link.blob_id).where(link.unreferenced_since_us < bindparam("before_us"))),
         ~exists(
             select(literal_column("1")).where(
                 link.blob_id == b.id,
@@ -224,6 +226,7 @@ BLOBS_AFTER = Statement(
     .limit(bindparam("most"))
 )
 FORGET_BYTES = Statement(update(schema.blobs).where(b.id == bindparam("blob_id")).values(storage_key=None, content=None))
+FORGET_PAYLOAD = Statement(update(schema.manifests).where(m.id == bindparam("manifest_id")).values(payload=b""))
 MANIFESTS_AFTER = Statement(
     select(m.id, r.location, r.name, m.digest, m.payload)
     .join(schema.repositories, r.id == m.repository_id)

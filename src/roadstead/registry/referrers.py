@@ -37,4 +37,7 @@ class Referrers:
                 "most": most,
             },
         )
-        return [Referrer(*fields, json.loads(annotations)) for *fields, annotations in rows]
+        return [
+            Referrer(digest, media_type, size_bytes, artifact_type, json.loads(annotations))
+            for digest, media_type, size_bytes, artifact_type, annotations in rows
+        ]

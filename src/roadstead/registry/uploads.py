@@ -99,7 +99,16 @@ class Uploads:
             content = b"".join([piece async for batch in chunk.batches for piece in batch])
             await self._add_small(repository, digest, content)
             return
-        await self.finish(repository, owner, self.begin(repository, owner), digest, chunk)
+        staged = await self._resume(repository, owner, self.begin(repository, owner))
+        try:
+            await self._receive(staged, chunk)
+            await self._complete(repository, staged, digest)
+        except BaseException:
+            # The client never learned the upload's name, so nobody will go on with it.
+            staged.discard()
+            raise
+        finally:
+            staged.close()
 
     def cancel(self, repository: Repository, owner: str, upload: str) -> None:
         """Raises UploadUnknown, UploadInvalid."""
