@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.kit.push import connect
 from tests.kit.server import Server, serving
 
 _numbers = itertools.count()
@@ -35,7 +36,7 @@ def repository(project: str) -> str:
 
 @pytest.fixture
 def client(server: Server) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=server.url, timeout=30) as http:
+    with connect(server.url) as http:
         yield http
 
 

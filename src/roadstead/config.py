@@ -9,19 +9,25 @@ import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
 
 from roadstead.errors import ConfigurationError
 
 DEFAULT_LOCATION = "gcr"
+MOST_SECONDS = 1e9
+
+# A location's name is also its folder's.
+LocationName = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9-]{0,62}$")]
+HostName = Annotated[str, Meta(pattern="^[A-Za-z0-9]([A-Za-z0-9._-]{0,253}[A-Za-z0-9])?$")]
 
 
 class Location(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """hosts: the names under which clients reach it; the first is the canonical one."""
 
-    hosts: tuple[str, ...]
+    hosts: Annotated[tuple[HostName, ...], Meta(min_length=1)]
 
 
 LOCATIONS = {
@@ -40,14 +46,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """
 
     data: Path = Path("data")
-    listen: tuple[str, ...] = ("127.0.0.1:5000",)
-    processes: int = 0
-    locations: dict[str, Location] = msgspec.field(default_factory=LOCATIONS.copy)
-    gc_interval_seconds: float = 300.0
-    gc_grace_seconds: float = 3600.0
-    upload_expiry_seconds: float = 86400.0
-    max_blob_bytes: int = 1 << 40
-    log_level: str = "info"
+    listen: Annotated[tuple[str, ...], Meta(min_length=1)] = ("127.0.0.1:5000",)
+    processes: Annotated[int, Meta(ge=0, le=1024)] = 0
+    locations: dict[LocationName, Location] = msgspec.field(default_factory=LOCATIONS.copy)
+    gc_interval_seconds: Annotated[float, Meta(gt=0, le=MOST_SECONDS)] = 300.0
+    gc_grace_seconds: Annotated[float, Meta(ge=0, le=MOST_SECONDS)] = 3600.0
+    upload_expiry_seconds: Annotated[float, Meta(gt=0, le=MOST_SECONDS)] = 86400.0
+    max_blob_bytes: Annotated[int, Meta(gt=0)] = 1 << 40
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     def addresses(self) -> list[tuple[str, int]]:
         """Raises ConfigurationError."""
@@ -65,13 +71,12 @@ def load(file: Path | None, overrides: Mapping[str, Any], environment: Mapping[s
         values.update(_from_file(file))
     values.update(_from_environment(os.environ if environment is None else environment))
     values.update({name: value for name, value in overrides.items() if value is not None})
-    values["locations"] = {**msgspec.to_builtins(LOCATIONS), **values.get("locations", {})}
     try:
-        settings = msgspec.convert(values, Settings, strict=False)
+        settings = msgspec.convert(values, Settings, strict=False, dec_hook=_path)
     except msgspec.ValidationError as error:
         raise ConfigurationError(f"the settings are wrong: {error}") from error
-    if settings.processes < 0 or settings.gc_interval_seconds <= 0 or settings.gc_grace_seconds < 0:
-        raise ConfigurationError("processes and the gc_… settings must not be negative")
+    settings = msgspec.structs.replace(settings, locations={**LOCATIONS, **settings.locations})
+    _check_hosts(settings.locations)
     return settings
 
 
@@ -92,7 +97,7 @@ def only_loopback(addresses: Sequence[tuple[str, int]]) -> None:
 def _from_file(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text())
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise ConfigurationError(f"cannot read the settings in {file}: {error}") from error
 
 
@@ -106,10 +111,27 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     return values
 
 
+def _path(kind: type, value: object) -> object:
+    """msgspec leaves it to us to make a Path of a text."""
+    if kind is not Path or not isinstance(value, str | Path) or value == "":
+        raise ValueError("Expected the path of a folder")
+    return Path(value)
+
+
+def _check_hosts(locations: Mapping[str, Location]) -> None:
+    """A name under two locations would send pushes to the wrong storage. Raises ConfigurationError."""
+    owners: dict[str, str] = {}
+    for name, location in locations.items():
+        for host in location.hosts:
+            owner = owners.setdefault(host.lower(), name)
+            if owner != name:
+                raise ConfigurationError(f"the host {host} belongs to two locations, {owner} and {name}: give it to one of them")
+
+
 def _address(text: str) -> tuple[str, int]:
     host, separator, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
-    if not separator or not port.isdigit() or int(port) > 65535:
+    if not separator or not (port.isascii() and port.isdigit()) or len(port) > 5 or int(port) > 65535:
         raise ConfigurationError(f"listen must be HOST:PORT, not {text!r}")
     if host != "localhost":
         try:

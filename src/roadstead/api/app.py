@@ -52,7 +52,8 @@ class Application:
         match = _HOST.fullmatch(host.decode("latin-1"))
         if match is None:
             raise RequestInvalid("the Host header must be NAME or NAME:PORT")
-        location = self._hosts.get(match["name"].lower(), self._default)
+        # `eu.gcr.io.` is the same name with DNS's root.
+        location = self._hosts.get(match["name"].lower().removesuffix("."), self._default)
         if len(self._remembered) < _MAX_REMEMBERED_HOSTS:
             self._remembered[host] = location
         return location

@@ -16,17 +16,22 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote
 
+import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from roadstead.api.errors import distribution_error
 from roadstead.api.messages import FileSlice, Part, Request, Response
 from roadstead.api.transfer import send_parts
-from roadstead.errors import RequestTimedOut
+from roadstead.errors import RequestTimedOut, StorageError
 
 MAX_HEAD_BYTES = 64 * 1024
 BUFFERED_BODY_BYTES = 2 * 1024 * 1024
 IDLE_SECONDS = 60.0
 HEAD_SECONDS = 20.0
+LOOK_SECONDS = 5.0
 MIN_BYTES_PER_IDLE = 1024
+
+_log = structlog.get_logger()
 
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 # Docker's own clients look for the first; nobody may take a blob for a page (RFC 9110; WHATWG Fetch, nosniff).
@@ -34,6 +39,9 @@ _ALWAYS = b"docker-distribution-api-version: registry/2.0\r\nx-content-type-opti
 
 Application = Callable[[Request, bytes], Coroutine[Any, Any, Response]]
 """Takes a request whose location is not known yet, and the Host header."""
+
+_Owed = tuple[int, str, int]
+"""What we wait for: of which request, its head or body or nothing, and how many KiB had come."""
 
 
 class RegistryProtocol(HttpToolsProtocol):
@@ -49,9 +57,11 @@ class RegistryProtocol(HttpToolsProtocol):
         self.active: Exchange | None = None
         self._socket_fd = -1
         self._seen_bytes = 0
-        self._watched_bytes = 0
         self._in_head = True
-        self._watch = self.loop.call_later(HEAD_SECONDS, self._check_progress)
+        self._heads = 0
+        self._owed: _Owed = (0, "head", 0)
+        self._owed_since = self.loop.time()
+        self._watch = self.loop.call_later(LOOK_SECONDS, self._check_progress)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._watch.cancel()
@@ -96,6 +106,7 @@ class RegistryProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._in_head = True
+        self._heads += 1
 
     def on_headers_complete(self) -> None:
         self._in_head = False
@@ -141,17 +152,30 @@ class RegistryProtocol(HttpToolsProtocol):
     # Slow clients
 
     def _check_progress(self) -> None:
-        """A head must come within 20 s; a body must bring 1 KiB in 60 s, unless it is we who do not read."""
-        cycle = self.cycle
-        self._watch = self.loop.call_later(IDLE_SECONDS, self._check_progress)
+        """
+        A head must come within 20 s; a body must bring 1 KiB in 60 s, unless it is we who do not read.
+
+        The time is counted from the look that first saw what the client owes, so each request has all of it.
+        """
+        self._watch = self.loop.call_later(LOOK_SECONDS, self._check_progress)
         if self.transport.is_closing():
             return
-        moved = self._seen_bytes - self._watched_bytes
-        self._watched_bytes = self._seen_bytes
-        if self._in_head and (self._head_bytes > 0 or self._seen_bytes == 0):
+        owed, now = self._owes(), self.loop.time()
+        if owed != self._owed:
+            self._owed, self._owed_since = owed, now
+        elif owed[1] == "head" and now - self._owed_since >= HEAD_SECONDS:
             self.refuse(408, "the request's line and headers did not arrive in time")
-        elif isinstance(cycle, Exchange) and not cycle.body.complete and not self.flow.read_paused and moved < MIN_BYTES_PER_IDLE:
-            cycle.body.fail(RequestTimedOut("nothing arrived for a minute: send the rest faster, or in smaller chunks"))
+        elif owed[1] == "body" and now - self._owed_since >= IDLE_SECONDS and isinstance(self.cycle, Exchange):
+            self.cycle.body.fail(RequestTimedOut("nothing arrived for a minute: send the rest faster, or in smaller chunks"))
+
+    def _owes(self) -> _Owed:
+        cycle = self.cycle
+        if self._in_head:
+            waiting = self._head_bytes > 0 or self._seen_bytes == 0
+            return (self._heads, "head" if waiting else "", 0)
+        if isinstance(cycle, Exchange) and not cycle.body.complete and not self.flow.read_paused:
+            return (self._heads, "body", self._seen_bytes // MIN_BYTES_PER_IDLE)
+        return (self._heads, "", 0)
 
     def refuse(self, status: int, message: str) -> None:
         """An answer to what is not even a request."""
@@ -215,13 +239,23 @@ class Exchange:
         task.add_done_callback(self._protocol.tasks.discard)
 
     async def _run(self) -> None:
-        host = next((value for name, value in self._request.headers if name == b"host"), b"")
+        hosts = [value for name, value in self._request.headers if name == b"host"]
+        # RFC 9112, 3.2: several are refused, as none and a malformed one are.
+        host = hosts[0] if len(hosts) == 1 else b""
         try:
             response = await self._protocol.handle_registry(self._request, host)
             if not self.disconnected:
-                await self._respond(response)
+                await self._respond_or_tell(response)
         except ConnectionError:
             self._protocol.transport.close()
+
+    async def _respond_or_tell(self, response: Response) -> None:
+        try:
+            await self._respond(response)
+        except StorageError as error:
+            # Files are opened before the first byte goes, so this can still become an answer.
+            _log.error("storage failed", method=self._request.method, path=self._request.path, cause=repr(error.__cause__))
+            await self._respond(distribution_error(error))
 
     async def _respond(self, response: Response) -> None:
         protocol, transport = self._protocol, self._protocol.transport

@@ -8,6 +8,7 @@ image to one reader and an index to another, so ambiguous documents are refused.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,9 @@ MAX_BYTES = 4 * 1024 * 1024
 MAX_DESCRIPTORS = 10_000
 
 _FIELDS = {"schemaVersion", "mediaType", "artifactType", "config", "layers", "manifests", "blobs", "subject", "annotations"}
-_SPELLING = {name.lower(): name for name in _FIELDS}
+_DESCRIPTOR_FIELDS = {"mediaType", "digest", "size", "artifactType", "annotations", "data", "platform", "urls"}
+_SPELLING = {name.casefold(): name for name in _FIELDS | _DESCRIPTOR_FIELDS}
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,20 +91,27 @@ def _document(payload: bytes) -> dict[str, Any]:
         raise ManifestInvalid("the manifest is larger than 4 MiB")
     try:
         document = json.loads(payload.decode("utf-8"), object_pairs_hook=_unambiguous, parse_constant=_no_constant)
+        if _SURROGATE.search(payload):
+            # Half a character can be written in JSON, but no answer could ever carry it.
+            json.dumps(document, ensure_ascii=False).encode("utf-8")
     except RecursionError as error:
         raise ManifestInvalid("the manifest is nested too deeply") from error
     except ValueError as error:
         raise ManifestInvalid(f"the manifest is not JSON in UTF-8: {error}"[:300]) from error
     if not isinstance(document, dict):
         raise ManifestInvalid("a manifest is a JSON object")
-    # Go's JSON ignores case, so "Layers" would be read by docker and not by us.
-    odd = [key for key in document if key not in _FIELDS and key.lower() in _SPELLING]
-    if odd:
-        raise ManifestInvalid(f"the field {odd[0]!r} must be written {_SPELLING[odd[0].lower()]!r}")
+    _check_spelling(document, _FIELDS)
     version = document.get("schemaVersion")
     if type(version) is not int or version != 2:
         raise ManifestInvalid("schemaVersion must be 2; Docker's schema 1 is not served any more: push with a newer docker")
     return document
+
+
+def _check_spelling(item: dict[str, Any], fields: set[str]) -> None:
+    """Go's JSON ignores case (and takes a long s for an s), so "Layers" would be read by docker and not by us."""
+    for key in item:
+        if key not in fields and (right := _SPELLING.get(key.casefold())) in fields:
+            raise ManifestInvalid(f"the field {key!r} must be written {right!r}")
 
 
 def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -157,6 +167,7 @@ def _descriptors(document: dict[str, Any], key: str) -> tuple[Descriptor, ...]:
 def _descriptor(item: object, where: str) -> Descriptor:
     if not isinstance(item, dict):
         raise ManifestInvalid(f"{where} must be a descriptor: an object with mediaType, digest and size")
+    _check_spelling(item, _DESCRIPTOR_FIELDS)
     media_type, digest, size = item.get("mediaType", ""), item.get("digest"), item.get("size")
     if not isinstance(media_type, str) or not isinstance(digest, str):
         raise ManifestInvalid(f"{where} must have a mediaType and a digest")

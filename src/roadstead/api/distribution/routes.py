@@ -73,20 +73,20 @@ class Router:
         route = methods.get(request.method)
         if route is None:
             raise MethodUnsupported(f"{request.method} is not possible here", tuple(sorted(methods)))
-        repository = Repository.parse(request.location, name) if name else None
+        repository = None if kind.startswith("/") else Repository.parse(request.location, name)
         return await route.handler(Context(self._registry, request, repository, last))
 
 
 def _kind(template: str) -> str:
-    """`/v2/<name>/blobs/uploads/<upload>` → `blobs/uploads/*`, which is what _split makes of such a path."""
-    tail = template.removeprefix("/v2/").removeprefix("<name>/")
+    """`/v2/<name>/blobs/uploads/<upload>` → `blobs/uploads/*`, `/v2/_catalog` → itself: what _split makes of such a path."""
+    tail = template.removeprefix("/v2/<name>/")
     return "/".join("*" if part.startswith("<") else part for part in tail.split("/"))
 
 
 def _split(path: str) -> tuple[str, str, str]:
-    """(kind, repository name or "", last part). The name is not checked yet."""
+    """(kind, repository name, last part). A kind that begins with a slash has no repository; a name is not checked yet."""
     parts = path.split("/")
-    if len(parts) > 4:
+    if len(parts) > 4 and parts[1] == "v2":
         collection, last = parts[-2], parts[-1]
         if collection in ("manifests", "blobs", "referrers"):
             # `uploads` without its slash, as some clients send it
@@ -96,6 +96,4 @@ def _split(path: str) -> tuple[str, str, str]:
             return ("blobs/uploads/*" if last else "blobs/uploads/"), "/".join(parts[2:-3]), last
         if (collection, last) == ("tags", "list"):
             return "tags/list", "/".join(parts[2:-2]), ""
-    if path in ("/v2", "/v2/"):
-        return "", "", ""
-    return path.removeprefix("/v2/"), "", ""
+    return ("/v2/" if path == "/v2" else path), "", ""
