@@ -1,0 +1,84 @@
+# Short names for everything that is done with this repository. `make` alone lists them.
+
+PYTHON  ?= $(shell for each in python3 python3.14 python3.13 python3.12 python3.11; do \
+             $$each -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$each && break; done)
+LISTEN  ?= 127.0.0.1:5000
+DATA    ?= data
+WORKERS ?= auto
+ARGS    ?=
+
+VENV    := .venv
+BIN     := $(VENV)/bin
+PIP     := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PYTEST  := $(BIN)/python -m pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-fast check static tools conformance soak bench lock clean
+
+help: ## list these targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name says; do printf '  make %-12s %s\n' "$$name" "$$says"; done
+
+run: $(VENV)/ready-to-run ## serve on 127.0.0.1:5000 with the folder data (LISTEN=, DATA=, ARGS= change that)
+	@exec $(BIN)/roadstead serve --data '$(DATA)' --listen '$(LISTEN)' $(ARGS)
+
+test: $(VENV)/ready-to-test ## install what the tests need, then run everything: checks, fast tests, slow tests
+	tests/install-tools
+	@$(MAKE) --no-print-directory static
+	$(PYTEST) -m 'not slow' -n $(WORKERS) --dist loadfile $(ARGS)
+	$(PYTEST) -m slow $(ARGS)
+
+test-fast: $(VENV)/ready-to-test ## the tests that take no more than a few seconds each
+	$(PYTEST) -m 'not slow' -n $(WORKERS) --dist loadfile $(ARGS)
+
+check: static test-fast ## format, lint, types, import contracts, fast tests
+
+static: $(VENV)/ready-to-test
+	$(BIN)/ruff format --check --quiet
+	$(BIN)/ruff check --quiet
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+tools:
+	tests/install-tools
+
+conformance: $(VENV)/ready-to-test tools ## the OCI conformance suite, counted
+	$(BIN)/python -m tests.kit.conformance $(ARGS)
+
+soak: export ROADSTEAD_KILLS ?= 200
+soak: export ROADSTEAD_SOAK_SECONDS ?= 1800
+soak: export ROADSTEAD_POWER_LOSSES ?= 1000
+soak: $(VENV)/ready-to-test tools ## the crash, power loss, full disk and collection tests, for long
+	$(PYTEST) -m slow -s tests/flows $(ARGS)
+
+bench: $(VENV)/ready-to-run tools ## compare with other registries in one run
+	bench/run $(ARGS)
+
+lock: $(VENV)/bin/python ## write the lock files anew from pyproject.toml (ARGS=--upgrade takes newer versions)
+	$(BIN)/python -m venv .cache/lock
+	.cache/lock/bin/python -m pip --disable-pip-version-check --quiet install uv==0.13.9
+	$(COMPILE) --group build -o requirements.lock
+	$(COMPILE) --group build --group test --group check -c requirements.lock -o requirements-test.lock
+
+COMPILE := .cache/lock/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+             --no-header --no-emit-index-url --no-emit-find-links $(ARGS)
+
+clean: ## remove everything that was made here, but not the folder data
+	rm -rf $(VENV) .cache .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis results dist
+	find src tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamps are older than what they are made from when it changes, so a second `make run` installs nothing.
+
+$(VENV)/bin/python:
+	@[ -n '$(PYTHON)' ] || { echo 'Python 3.11 or newer is needed and was not found: install it (Debian 12: apt-get install python3 python3-venv), or give it: make PYTHON=/path/to/python3' >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo '$(PYTHON) is older than Python 3.11: give a newer one with make PYTHON=/path/to/python3' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo '$(PYTHON) cannot make virtual environments: install its venv module (Debian: apt-get install python3-venv), then try again' >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+
+$(VENV)/ready-to-run: requirements.lock pyproject.toml | $(VENV)/bin/python
+	$(PIP) install --require-hashes -r requirements.lock
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/ready-to-test: requirements-test.lock $(VENV)/ready-to-run
+	$(PIP) install --require-hashes -r requirements-test.lock
+	@touch $@
