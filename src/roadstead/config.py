@@ -18,16 +18,28 @@ from roadstead.errors import ConfigurationError
 
 DEFAULT_LOCATION = "gcr"
 MOST_SECONDS = 1e9
+MOST_DRAIN_SECONDS = 3600
 
 # A location's name is also its folder's.
-LocationName = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9-]{0,62}$")]
+LocationName = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9-]{0,31}$")]
 HostName = Annotated[str, Meta(pattern="^[A-Za-z0-9]([A-Za-z0-9._-]{0,253}[A-Za-z0-9])?$")]
 
 
 class Location(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """hosts: the names under which clients reach it; the first is the canonical one."""
+    """
+    hosts: the names under which clients reach it; the first is the canonical one.
+
+    storage: "" for a folder below data, else a bucket: s3://BUCKET[/PREFIX], gs://… or az://…; options: how to reach it, e.g.
+    endpoint, region, access_key_id, secret_access_key (what is not given comes from the provider's own variables, AWS_… and so on).
+    redirect: let clients fetch large blobs from the bucket itself; public_endpoint: its address as clients reach it, if that
+    is another one.
+    """
 
     hosts: Annotated[tuple[HostName, ...], Meta(min_length=1)]
+    storage: Annotated[str, Meta(pattern=r"^$|^(s3|gs|az)://[^/?#]+(/[^?#]*)?$")] = ""
+    options: dict[str, str] = msgspec.field(default_factory=dict)
+    redirect: bool = True
+    public_endpoint: str = ""
 
 
 LOCATIONS = {
@@ -41,11 +53,17 @@ LOCATIONS = {
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """
-    data: the folder of database and blobs. listen: HOST:PORT, port 0 for a free one. processes: serving processes, 0 for one
-    for each core. Names under no location are the server's own and belong to the default location.
+    data: the folder of database and blobs. database: "" for SQLite in that folder, or postgresql://USER:PASSWORD@HOST/NAME;
+    database_connections: at most so many in each process. listen: HOST:PORT, port 0 for a free one. processes: serving
+    processes, 0 for one for each core. Names under no location are the server's own and belong to the default location.
+
+    drain_delay_seconds: after SIGTERM everything is still answered for so long, but /readyz says no; drain_seconds: then what is
+    under way may take so long. access_log: a line for each request. otlp_endpoint: where traces go, "" for none.
     """
 
     data: Path = Path("data")
+    database: str = ""
+    database_connections: Annotated[int, Meta(gt=0, le=1000)] = 10
     listen: Annotated[tuple[str, ...], Meta(min_length=1)] = ("127.0.0.1:5000",)
     processes: Annotated[int, Meta(ge=0, le=1024)] = 0
     locations: dict[LocationName, Location] = msgspec.field(default_factory=LOCATIONS.copy)
@@ -53,11 +71,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     gc_grace_seconds: Annotated[float, Meta(ge=0, le=MOST_SECONDS)] = 3600.0
     upload_expiry_seconds: Annotated[float, Meta(gt=0, le=MOST_SECONDS)] = 86400.0
     max_blob_bytes: Annotated[int, Meta(gt=0)] = 1 << 40
+    drain_seconds: Annotated[float, Meta(ge=0, le=MOST_DRAIN_SECONDS)] = 15.0
+    drain_delay_seconds: Annotated[float, Meta(ge=0, le=MOST_DRAIN_SECONDS)] = 0.0
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    access_log: bool = False
+    otlp_endpoint: str = ""
 
     def addresses(self) -> list[tuple[str, int]]:
         """Raises ConfigurationError."""
-        return [_address(text) for text in self.listen]
+        return [address(text) for text in self.listen]
 
     def hosts(self) -> dict[str, str]:
         """Host name → location."""
@@ -71,11 +93,13 @@ def load(file: Path | None, overrides: Mapping[str, Any], environment: Mapping[s
         values.update(_from_file(file))
     values.update(_from_environment(os.environ if environment is None else environment))
     values.update({name: value for name, value in overrides.items() if value is not None})
+    values["locations"] = _with_defaults(values.get("locations", {}))
     try:
         settings = msgspec.convert(values, Settings, strict=False, dec_hook=_path)
     except msgspec.ValidationError as error:
         raise ConfigurationError(f"the settings are wrong: {error}") from error
-    settings = msgspec.structs.replace(settings, locations={**LOCATIONS, **settings.locations})
+    if settings.database and not settings.database.startswith(("postgresql://", "postgres://")):
+        raise ConfigurationError("database must be postgresql://USER:PASSWORD@HOST:PORT/NAME, or nothing for SQLite in the data folder")
     _check_hosts(settings.locations)
     return settings
 
@@ -107,8 +131,28 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
         text = environment.get(f"ROADSTEAD_{field.name.upper()}")
         if text is None:
             continue
-        values[field.name] = tuple(text.split(",")) if field.name == "listen" else text
+        values[field.name] = _parsed(field.name, text)
     return values
+
+
+def _parsed(name: str, text: str) -> Any:
+    """ROADSTEAD_LISTEN is a list with commas, ROADSTEAD_LOCATIONS JSON of the same form as in the file."""
+    if name == "listen":
+        return tuple(text.split(","))
+    if name != "locations":
+        return text
+    try:
+        return msgspec.json.decode(text, type=dict[str, Any])
+    except msgspec.DecodeError as error:
+        raise ConfigurationError(f"ROADSTEAD_LOCATIONS is not a JSON object: {error}") from error
+
+
+def _with_defaults(given: Any) -> dict[str, Any]:
+    """What is said of a location comes on top of what it is by itself: a bucket for gcr leaves it its host."""
+    if not isinstance(given, dict) or not all(isinstance(location, dict) for location in given.values()):
+        raise ConfigurationError("locations must be tables: [locations.NAME] with hosts and storage")
+    known: dict[str, Any] = msgspec.to_builtins(LOCATIONS)
+    return {**known, **{name: {**known.get(name, {}), **location} for name, location in given.items()}}
 
 
 def _path(kind: type, value: object) -> object:
@@ -128,7 +172,8 @@ def _check_hosts(locations: Mapping[str, Location]) -> None:
                 raise ConfigurationError(f"the host {host} belongs to two locations, {owner} and {name}: give it to one of them")
 
 
-def _address(text: str) -> tuple[str, int]:
+def address(text: str) -> tuple[str, int]:
+    """HOST:PORT. Raises ConfigurationError."""
     host, separator, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     if not separator or not (port.isascii() and port.isdigit()) or len(port) > 5 or int(port) > 65535:

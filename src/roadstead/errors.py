@@ -9,7 +9,7 @@ Everything that can go wrong, as one tree. It knows nothing of HTTP: `api/errors
     ├── TooLarge            ManifestTooLarge  BlobTooLarge
     ├── Refused             PreconditionFailed  BlobReferenced  MethodUnsupported
     ├── RequestTimedOut
-    ├── StorageError        StorageFull  StorageBroken
+    ├── StorageError        StorageFull  StorageBroken  ReadOnly
     └── ConfigurationError
 """
 
@@ -143,6 +143,10 @@ class StorageFull(StorageError):
 
 class StorageBroken(StorageError):
     """Bytes that should be there are missing or cannot be read."""
+
+
+class ReadOnly(StorageError):
+    """Writes are refused for a while."""
 
 
 class ConfigurationError(RoadsteadError):

@@ -1,95 +1,255 @@
 """
-`roadstead serve`: a small supervisor, N serving processes on the same listening sockets, one worker process.
+`roadstead serve`: a small supervisor, N serving processes on the same listening sockets, one worker process. Past one machine
+the two are apart: `serve --no-worker` and `worker`.
 
-The supervisor imports next to nothing and forks before anything is loaded, so it costs little memory. A child that dies is
-started again; children end when the supervisor dies, however it dies.
+The supervisor loads the program once and forks: its code is in memory once for all of them, and a child that dies is started again
+in a moment. Children end when the supervisor dies, however it dies.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ctypes
+import gc
 import os
+import select
 import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from roadstead.config import Settings, only_loopback
+from roadstead.config import Settings, address, only_loopback
 from roadstead.errors import ConfigurationError
+from roadstead.metrics import PUBLISH_SECONDS, Board, Recorder
+
+if TYPE_CHECKING:
+    import uvicorn
+
+    from roadstead.api.health import Condition, Health
+    from roadstead.api.http1 import Observer
+    from roadstead.api.messages import Request, Response
+    from roadstead.wiring import Parts
 
 BACKLOG = 1024
 KEEP_ALIVE_SECONDS = 65
-DRAIN_SECONDS = 15
+CLOSE_SECONDS = 5.0
+# When a child has had all the time it may have, and some more, it is killed: nothing that was acknowledged is lost.
+KILL_SECONDS = CLOSE_SECONDS + 5.0
 RESTART_SECONDS = 1.0
-CHECKPOINT_SECONDS = 0.5
+MOST_STARTS = 4
+MAINTENANCE_SECONDS = 0.5
+JOBS_SECONDS = 1.0
+COUNT_SECONDS = 30.0
 SWEEP_SECONDS = 24 * 3600.0
 _PR_SET_PDEATHSIG = 1
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_SETTINGS_ARE_WRONG = 2
+
+Work = Callable[[int], None]
+"""What a child does; it is told the pipe into which it writes its process id when it takes requests or jobs."""
+
+
+@dataclass(slots=True)
+class _Child:
+    """pid is 0 while it does not run; due: when it is to be started. failures: starts since it was last ready."""
+
+    name: str
+    work: Work
+    pid: int = 0
+    due: float = 0.0
+    ready: bool = False
+    failures: int = 0
 
 
 class Supervisor:
     """Forks the children and keeps them."""
 
-    def __init__(self, settings: Settings, ready: Callable[[list[str]], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        ready: Callable[[list[str]], None],
+        *,
+        serves: bool = True,
+        works: bool = True,
+        health: Sequence[str] = (),
+    ) -> None:
+        """health: HOST:PORTs where the worker answers /healthz, /readyz and /metrics, for a node that only works."""
         self._settings = settings
         self._ready = ready
-        self._children: dict[int, Callable[[], None]] = {}
+        self._serves = serves
+        self._works = works
+        self._addresses = settings.addresses() if serves else [address(text) for text in health]
+        self._children: list[_Child] = []
         self._stopping = False
 
     def run(self) -> None:
-        """Returns after SIGTERM or SIGINT, when the children have drained. Raises ConfigurationError."""
-        addresses = self._settings.addresses()
-        only_loopback(addresses)
-        sockets = [_listen(host, port) for host, port in addresses]
-        _in_child(lambda: _prepare(self._settings))
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._stop)
-        reader, writer = os.pipe()
-        processes = self._settings.processes or os.cpu_count() or 1
-        for _ in range(processes):
-            self._start(lambda: _serve(self._settings, sockets, writer))
-        self._start(lambda: _work(self._settings))
-        self._await_answers(reader, processes)
-        if not self._stopping:
-            self._ready([f"http://{_shown(bound)}" for bound in sockets])
-        self._keep()
+        """
+        Returns after SIGTERM or SIGINT, when the children have drained.
 
-    def _start(self, work: Callable[[], None]) -> None:
+        Raises ConfigurationError; SystemExit(1) when a child dies again and again before it takes requests or jobs.
+        """
+        only_loopback(self._addresses)
+        sockets = [_listen(host, port) for host, port in self._addresses]
+        self._reader, self._writer = os.pipe()
+        self._woken, waking = os.pipe()
+        for end in (self._reader, self._woken, waking):
+            os.set_blocking(end, False)
+        signal.set_wakeup_fd(waking, warn_on_full_buffer=False)
+        for number in (*_STOP_SIGNALS, signal.SIGCHLD):
+            signal.signal(number, self._on_signal)
+        _load(self._settings)
+        self._prepare()
+        self._add_children(sockets)
+        addresses = [f"http://{_shown(bound)}" for bound in sockets]
+        announced = False
+        while not self._stopping:
+            self._start_due()
+            if not announced and all(child.ready for child in self._children):
+                announced = True
+                self._ready(addresses)
+            self._wait(self._next_due())
+        # The children have their own: when they close theirs, nobody new gets in.
+        for bound in sockets:
+            bound.close()
+        self._end()
+
+    def _add_children(self, sockets: list[socket.socket]) -> None:
+        processes = (self._settings.processes or os.cpu_count() or 1) if self._serves else 0
+        board = Board(processes + self._works)
+        for number in range(processes):
+            name = f"serve-{number}"
+            self._children.append(_Child(name, lambda ready, n=number, name=name: _serve(self._settings, sockets, ready, board, n, name)))  # type: ignore[misc]
+        if self._works:
+            own, others = ([], sockets) if self._serves else (sockets, [])
+
+            def work(ready: int) -> None:
+                # Or the port would take newcomers until the worker has ended, and nobody would answer them.
+                for bound in others:
+                    bound.close()
+                _work(self._settings, own, ready, board, processes)
+
+            self._children.append(_Child("worker", work))
+
+    def _on_signal(self, number: int, _: object) -> None:
+        """Interrupts whatever wait is going on; the loop looks after the rest."""
+        if number in _STOP_SIGNALS:
+            self._stopping = True
+
+    def _prepare(self) -> None:
+        """Something heavy and once in a process of its own, so that its memory is given back."""
+        child = _Child("preparation", lambda _: _prepare(self._settings), pid=0)
+        self._children = [child]
+        self._start(child)
+        while child.pid and not self._stopping:
+            self._wait(None)
+        if self._stopping:
+            self._end()
+            sys.exit(0)
+        self._children = []
+        if child.failures:
+            raise ConfigurationError("the data folder could not be prepared: see above")
+
+    def _start_due(self) -> None:
+        now = time.monotonic()
+        for child in self._children:
+            if child.pid == 0 and child.due <= now:
+                self._start(child)
+
+    def _start(self, child: _Child) -> None:
+        # A signal that comes in between would be taken by a handler that means the supervisor.
+        signal.pthread_sigmask(signal.SIG_BLOCK, (*_STOP_SIGNALS, signal.SIGCHLD))
         pid = os.fork()
         if pid == 0:
-            _end_with_parent()
+            signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.SIG_IGN)
-            _run_and_exit(work)
-        self._children[pid] = work
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, (*_STOP_SIGNALS, signal.SIGCHLD))
+            _end_with_parent()
+            _run_and_exit(lambda: child.work(self._writer))
+        child.pid, child.ready = pid, False
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (*_STOP_SIGNALS, signal.SIGCHLD))
 
-    def _await_answers(self, reader: int, processes: int) -> None:
-        """Each serving process writes a byte when it takes requests."""
-        heard = 0
-        while heard < processes and not self._stopping:
-            with suppress(InterruptedError):
-                heard += len(os.read(reader, processes))
+    def _next_due(self) -> float | None:
+        """Seconds until a child is to be started."""
+        due = [child.due for child in self._children if child.pid == 0]
+        return max(0.0, min(due) - time.monotonic()) if due else None
 
-    def _keep(self) -> None:
-        while self._children:
+    def _wait(self, seconds: float | None) -> None:
+        """Until a signal, a child's end, a child's word that it is ready, or that many seconds."""
+        waiting = select.poll()
+        for end in (self._reader, self._woken):
+            waiting.register(end, select.POLLIN)
+        waiting.poll(None if seconds is None else seconds * 1000 + 1)
+        with suppress(BlockingIOError):
+            os.read(self._woken, 4096)
+        self._hear()
+        self._reap()
+
+    def _hear(self) -> None:
+        with suppress(BlockingIOError):
+            said = os.read(self._reader, 4096)
+            pids = {int.from_bytes(said[at : at + 4], "little") for at in range(0, len(said), 4)}
+            for child in self._children:
+                if child.pid in pids:
+                    child.ready, child.failures = True, 0
+
+    def _reap(self) -> None:
+        while True:
             try:
-                pid, _ = os.wait()
+                pid, status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
                 return
-            work = self._children.pop(pid, None)
-            if work is not None and not self._stopping:
-                time.sleep(RESTART_SECONDS)
-                if not self._stopping:
-                    self._start(work)
+            if pid == 0:
+                return
+            for child in self._children:
+                if child.pid == pid:
+                    self._bury(child, os.waitstatus_to_exitcode(status))
 
-    def _stop(self, *_: object) -> None:
+    def _bury(self, child: _Child, code: int) -> None:
+        """Decide what comes after a child. Raises ConfigurationError, SystemExit."""
+        was_ready, child.pid, child.ready = child.ready, 0, False
+        child.due = time.monotonic() + RESTART_SECONDS
+        if self._stopping or (child.name == "preparation" and code == 0):
+            return
+        child.failures += 1
+        if child.name == "preparation":
+            return
+        how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
+        print(f"roadstead: the process {child.name} ended {how}" + ("" if was_ready else " before it was ready"), file=sys.stderr)  # noqa: T201
+        if code == _SETTINGS_ARE_WRONG and not was_ready:
+            self._end()
+            raise ConfigurationError(f"the process {child.name} could not start: see above")
+        if child.failures >= MOST_STARTS:
+            self._end()
+            print(  # noqa: T201
+                f"roadstead: giving up, because the process {child.name} did not become ready in {MOST_STARTS} starts: see above",
+                file=sys.stderr,
+            )
+            sys.exit(1)
+
+    def _end(self) -> None:
+        """Tell the children to end, wait for them, and kill those that take longer than they may."""
         self._stopping = True
-        for pid in list(self._children):
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGTERM)
+        self._signal_all(signal.SIGTERM)
+        kill_at = time.monotonic() + self._settings.drain_delay_seconds + self._settings.drain_seconds + KILL_SECONDS
+        while any(child.pid for child in self._children):
+            self._wait(max(0.0, kill_at - time.monotonic()))
+            if time.monotonic() >= kill_at:
+                self._signal_all(signal.SIGKILL)
+                kill_at += KILL_SECONDS
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        for child in self._children:
+            if child.pid:
+                with suppress(ProcessLookupError):
+                    os.kill(child.pid, number)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -111,22 +271,12 @@ def _shown(listener: socket.socket) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _in_child(work: Callable[[], None]) -> None:
-    """Run something heavy and once in a process of its own, so that its memory is given back."""
-    pid = os.fork()
-    if pid == 0:
-        _run_and_exit(work)
-    _, status = os.waitpid(pid, 0)
-    if status != 0:
-        raise ConfigurationError("the data folder could not be prepared: see above")
-
-
 def _run_and_exit(work: Callable[[], None]) -> None:
     try:
         work()
     except ConfigurationError as error:
         print(f"roadstead: {error.message}", file=sys.stderr)  # noqa: T201
-        os._exit(2)
+        os._exit(_SETTINGS_ARE_WRONG)
     except BaseException:
         import traceback
 
@@ -142,31 +292,114 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _prepare(settings: Settings) -> None:
-    from roadstead import wiring
+def _keep_memory() -> None:
+    """
+    Bodies come in pieces of up to 256 KiB. By itself glibc takes each of them anew from the kernel, which fills it with zeros
+    first: a quarter of an upload's time. Kept pieces are used again, at the cost of some resident memory.
+    """
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):
+        libc.mallopt(_M_MMAP_THRESHOLD, 16 * 1024 * 1024)
+        libc.mallopt(_M_TRIM_THRESHOLD, 32 * 1024 * 1024)
 
-    wiring.prepare(settings)
 
+def _load(settings: Settings) -> None:
+    """
+    Everything that the children need, while there is no thread and no event loop that a fork would break.
 
-def _serve(settings: Settings, sockets: list[socket.socket], ready: int) -> None:
-    """A serving process, until SIGTERM; requests under way are finished."""
+    What exists by now is never garbage: without freeze() each child's first collection would write to all of it, and so copy it.
+    """
     import uvicorn
     import uvloop
 
     from roadstead import log, wiring
-    from roadstead.api.http1 import RegistryProtocol
+    from roadstead.api import health, http1
+    from roadstead.jobs import schedule
+
+    wiring.load_engines(settings)
+    assert uvicorn and uvloop and log and health and http1 and schedule
+    gc.collect()
+    gc.freeze()
+
+
+def _prepare(settings: Settings) -> None:
+    from roadstead import wiring
+
+    if settings.otlp_endpoint:
+        from roadstead.traces import check_installed
+
+        check_installed()
+    wiring.prepare(settings)
+
+
+def _serve(settings: Settings, sockets: list[socket.socket], ready: int, board: Board, slot: int, name: str) -> None:
+    """A serving process, until SIGTERM; requests under way are finished."""
+    import uvloop
+
+    from roadstead import log, wiring
+    from roadstead.api.health import Condition
 
     log.configure(settings.log_level)
+    _keep_memory()
+    recorder = Recorder(board, slot, name)
 
     async def serve() -> None:
         own = wiring.parts(settings)
-        application = await wiring.application(settings, own)
+        condition = Condition()
+        observers, close = _observers(settings)
+        server = _server(
+            settings, wiring.health(own, recorder, condition), wiring.application(settings, own).handle, recorder, condition, observers
+        )
+        publishing = asyncio.create_task(_publish(recorder, server))
+        telling = asyncio.create_task(_tell_when_started(server, ready))
+        await server.serve(sockets)
+        for task in (publishing, telling):
+            task.cancel()
+        await _close(own, recorder)
+        close()
 
-        class Protocol(RegistryProtocol):
-            handle_registry = staticmethod(application.handle)
+    uvloop.run(serve())
 
-        config = uvicorn.Config(
-            _nothing_else,
+
+def _server(
+    settings: Settings,
+    health: Health,
+    handle: Callable[[Request, bytes], Coroutine[Any, Any, Response]],
+    recorder: Recorder,
+    condition: Condition,
+    observers: Sequence[Observer],
+) -> uvicorn.Server:
+    """uvicorn's server with our protocol in it, and our way to end."""
+    import contextlib
+
+    import uvicorn
+
+    from roadstead.api.http1 import RegistryProtocol
+
+    class Protocol(RegistryProtocol):
+        handle_registry = staticmethod(handle)
+
+    Protocol.recorder, Protocol.observers = recorder, observers
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, lambda: asyncio.create_task(self.drain()))
+            await super().startup(sockets)
+
+        async def drain(self) -> None:
+            """Say that we go, wait for balancers to notice, close to newcomers, finish what is under way."""
+            Protocol.draining = condition.draining = True
+            await asyncio.sleep(settings.drain_delay_seconds)
+            self.should_exit = True
+
+        @contextlib.contextmanager
+        def capture_signals(self) -> Any:
+            """uvicorn would end the process by the signal it was told to end by, before we have closed what is ours."""
+            yield
+
+    return Server(
+        uvicorn.Config(
+            health,
             http=Protocol,
             ws="none",
             lifespan="off",
@@ -174,54 +407,126 @@ def _serve(settings: Settings, sockets: list[socket.socket], ready: int) -> None
             access_log=False,
             server_header=False,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=DRAIN_SECONDS,
+            timeout_graceful_shutdown=settings.drain_seconds,  # type: ignore[arg-type]
         )
-        server = uvicorn.Server(config)
-        answering = asyncio.create_task(_tell_when_started(server, ready))
-        await server.serve(sockets)
-        answering.cancel()
-        await own.database.close()
-
-    uvloop.run(serve())
+    )
 
 
-async def _tell_when_started(server: object, ready: int) -> None:
-    while not getattr(server, "started", False):
+def _observers(settings: Settings) -> tuple[list[Observer], Callable[[], None]]:
+    """Who is told of each request, and what to do at the end. Usually nobody and nothing. Raises ConfigurationError."""
+    found: list[Observer] = []
+    close: Callable[[], None] = lambda: None  # noqa: E731
+    if settings.access_log:
+        from roadstead.log import AccessLog
+
+        found.append(AccessLog())
+    if settings.otlp_endpoint:
+        from roadstead.traces import Tracer
+
+        tracer = Tracer(settings.otlp_endpoint)
+        found.append(tracer)
+        close = tracer.close
+    return found, close
+
+
+async def _publish(recorder: Recorder, server: uvicorn.Server | None) -> None:
+    while True:
+        if server is not None:
+            recorder.set("connections", len(server.server_state.connections))
+        recorder.publish()
+        await asyncio.sleep(PUBLISH_SECONDS)
+
+
+async def _close(own: Parts, recorder: Recorder) -> None:
+    recorder.publish()
+    with suppress(TimeoutError):
+        await asyncio.wait_for(own.database.close(), CLOSE_SECONDS)
+
+
+async def _tell_when_started(server: uvicorn.Server, ready: int) -> None:
+    while not server.started:
         await asyncio.sleep(0.005)
-    os.write(ready, b".")
+    _tell(ready)
 
 
-async def _nothing_else(scope: dict[str, object], receive: object, send: Callable[[dict[str, object]], object]) -> None:
-    """What is not /v2/: nothing yet. The other APIs and the console come here."""
-    from roadstead.api.errors import not_found
-
-    await not_found(send)
+def _tell(ready: int) -> None:
+    os.write(ready, os.getpid().to_bytes(4, "little"))
 
 
-def _work(settings: Settings) -> None:
-    """The worker process: checkpoints, collection, jobs. Until SIGTERM."""
+def _work(settings: Settings, sockets: list[socket.socket], ready: int, board: Board, slot: int) -> None:
+    """The worker process: jobs, collection, counts, the database's maintenance. Until SIGTERM."""
     from roadstead import log, wiring
+    from roadstead.api.health import Condition
     from roadstead.jobs.schedule import every
 
     log.configure(settings.log_level)
+    recorder = Recorder(board, slot, "worker")
 
     async def work() -> None:
-        stop = asyncio.Event()
+        stop, condition = asyncio.Event(), Condition()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
         own = wiring.parts(settings)
-        collector = own.collector
+        _tell(ready)
+        beside = [asyncio.create_task(_publish(recorder, None))]
+        # A count may take long, and nobody waits for it.
+        beside.append(asyncio.create_task(every(COUNT_SECONDS, own.counter.count, stop)))
+        if sockets:
+            beside.append(asyncio.create_task(_answer_health(settings, own, recorder, condition, stop, sockets)))
         await asyncio.gather(
-            every(CHECKPOINT_SECONDS, own.database.checkpoint, stop),
-            every(settings.gc_interval_seconds, collector.collect, stop),
-            every(SWEEP_SECONDS, lambda: collector.collect(sweep=True), stop),
+            every(MAINTENANCE_SECONDS, own.database.maintain, stop),
+            every(JOBS_SECONDS, lambda: _run_jobs(own, recorder), stop),
+            every(settings.gc_interval_seconds, lambda: _collect(own, recorder, sweep=False), stop),
+            every(SWEEP_SECONDS, lambda: _collect(own, recorder, sweep=True), stop),
         )
-        await own.database.close()
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
+        await _close(own, recorder)
 
     asyncio.run(work())
+
+
+async def _answer_health(
+    settings: Settings, own: Parts, recorder: Recorder, condition: Condition, stop: asyncio.Event, sockets: list[socket.socket]
+) -> None:
+    """A node that only works has no serving process to ask."""
+    from roadstead import wiring
+    from roadstead.api.app import nothing_here
+
+    server = _server(settings, wiring.health(own, recorder, condition), nothing_here, recorder, condition, ())
+    serving = asyncio.create_task(server.serve(sockets))
+    # uvicorn has taken the signal by now; both must hear of it.
+    while not server.started:
+        await asyncio.sleep(0.005)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    await stop.wait()
+    condition.draining = True
+    await serving
+
+
+async def _run_jobs(own: Parts, recorder: Recorder) -> None:
+    recorder.add("jobs_run", await own.worker.run_due())
+
+
+async def _collect(own: Parts, recorder: Recorder, sweep: bool) -> None:
+    begun = time.monotonic()
+    try:
+        collected = await own.collector.collect(sweep)
+    except Exception:
+        recorder.add("gc_failures", 1)
+        raise
+    recorder.add("gc_runs", 1)
+    recorder.add("gc_freed_blobs", collected.blobs)
+    recorder.add("gc_freed_bytes", collected.size_bytes)
+    recorder.add("gc_expired_uploads", collected.uploads)
+    recorder.add("gc_removed_orphans", collected.orphans)
+    recorder.set("gc_last_run_timestamp_seconds", time.time())
+    recorder.set("gc_last_run_duration_seconds", time.monotonic() - begun)
 
 
 def write_ready_file(file: Path, addresses: list[str]) -> None:
     """Whole or not at all: a script that sees the file can read it."""
     staged = file.with_name(f".{file.name}.{os.getpid()}")
     staged.write_text("\n".join(addresses) + "\n")
+    staged.chmod(0o644)  # unlike everything else that we make: a script of another user may wait for it
     staged.rename(file)

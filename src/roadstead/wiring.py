@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from roadstead.api.app import Application
 from roadstead.api.distribution.routes import Router
 from roadstead.api.distribution.services import Registry
+from roadstead.api.health import Check, Condition, Health
 from roadstead.blobs.filesystem import FilesystemBlobStore, fsync_folder
-from roadstead.config import DEFAULT_LOCATION, Settings
-from roadstead.db.migrate import migrate_sqlite
-from roadstead.db.sqlite import SQLiteDatabase, problems
-from roadstead.registry import queries
-from roadstead.registry.blobs import Blobs
+from roadstead.blobs.store import BlobStore
+from roadstead.config import DEFAULT_LOCATION, Location, Settings
+from roadstead.db.database import Database
+from roadstead.db.migrate import migrate_postgres, migrate_sqlite
+from roadstead.errors import ConfigurationError, StorageError
+from roadstead.jobs import queue
+from roadstead.jobs.worker import Worker
+from roadstead.metrics import Recorder, Stock
+from roadstead.registry import queries, totals
+from roadstead.registry.blobs import FREE_BLOB, REMOVE_BYTES, Blobs
 from roadstead.registry.gc import Collector
 from roadstead.registry.manifests import Manifests
 from roadstead.registry.referrers import Referrers
@@ -23,7 +33,11 @@ from roadstead.registry.repositories import Catalog
 from roadstead.registry.tags import Tags
 from roadstead.registry.uploads import Uploads
 
+if TYPE_CHECKING:
+    from roadstead.registry.backup import Dumper
+
 TRANSFER_THREADS = 8
+STOCK_SECONDS = 2.0
 
 
 def now_us() -> int:
@@ -35,53 +49,184 @@ def database_file(settings: Settings) -> Path:
 
 
 def prepare(settings: Settings) -> None:
-    """Folder and schema, durable. Raises ConfigurationError."""
+    """Folders and schema, durable. Raises ConfigurationError."""
+    try:
+        migrate(settings)
+        folders = [folder(settings, name) for name, location in settings.locations.items() if not location.storage]
+        for each in folders:
+            FilesystemBlobStore(each, ThreadPoolExecutor(1))
+            fsync_folder(each)
+        if folders:
+            fsync_folder(settings.data / "blobs")
+            fsync_folder(settings.data)
+    except OSError as error:
+        raise ConfigurationError(f"the data folder {settings.data} cannot be used: {error.strerror}; give another with --data") from error
+
+
+def migrate(settings: Settings) -> str | None:
+    """Create or upgrade the schema; returns what it was before. Raises ConfigurationError."""
+    if settings.database:
+        return asyncio.run(migrate_postgres(settings.database))
     settings.data.mkdir(parents=True, exist_ok=True)
-    migrate_sqlite(database_file(settings))
-    for store in stores(settings).values():
-        fsync_folder(store.root)
-    fsync_folder(settings.data / "blobs")
-    fsync_folder(settings.data)
+    return migrate_sqlite(database_file(settings))
+
+
+def folder(settings: Settings, location: str) -> Path:
+    return settings.data / "blobs" / location
+
+
+def load_engines(settings: Settings) -> None:
+    """Import what the settings need, so that processes that are forked afterwards share it."""
+    import_module("roadstead.db.postgres" if settings.database else "roadstead.db.sqlite")
+    if any(location.storage for location in settings.locations.values()):
+        import_module("roadstead.blobs.objectstore")
+
+
+def database(settings: Settings) -> Database:
+    """The setting's engine. The other one is not even imported."""
+    if settings.database:
+        from roadstead.db.postgres import PostgresDatabase
+
+        return PostgresDatabase(settings.database, settings.database_connections)
+    from roadstead.db.sqlite import SQLiteDatabase
+
+    return SQLiteDatabase(database_file(settings))
 
 
 def database_problems(settings: Settings) -> list[str]:
-    """What is wrong with the database file itself."""
+    """What is wrong with the database file itself; PostgreSQL looks after its own."""
+    if settings.database:
+        return []
+    from roadstead.db.sqlite import problems
+
     return problems(database_file(settings))
 
 
-def stores(settings: Settings) -> dict[str, FilesystemBlobStore]:
-    return {name: FilesystemBlobStore(settings.data / "blobs" / name) for name in settings.locations}
+def stores(settings: Settings, used: Database) -> dict[str, BlobStore]:
+    threads = ThreadPoolExecutor(TRANSFER_THREADS, thread_name_prefix="transfer")
+    return {name: _store(settings, name, location, used, threads) for name, location in settings.locations.items()}
+
+
+def _store(settings: Settings, name: str, location: Location, used: Database, threads: ThreadPoolExecutor) -> BlobStore:
+    if not location.storage:
+        return FilesystemBlobStore(folder(settings, name), threads)
+    from roadstead.blobs.objectstore import ObjectBlobStore
+    from roadstead.registry.segments import UploadSegments
+
+    segments = UploadSegments(used, name, now_us)
+    return ObjectBlobStore(location.storage, location.options, segments, threads, location.redirect, location.public_endpoint)
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
     """One process's share: use it from one event loop."""
 
-    database: SQLiteDatabase
-    stores: dict[str, FilesystemBlobStore]
+    database: Database
+    stores: dict[str, BlobStore]
     collector: Collector
+    counter: totals.Counter
+    worker: Worker
 
 
 def parts(settings: Settings) -> Parts:
-    database = SQLiteDatabase(database_file(settings))
-    kept = stores(settings)
+    used = database(settings)
+    kept = stores(settings, used)
     grace_us, expiry_us = int(settings.gc_grace_seconds * 1e6), int(settings.upload_expiry_seconds * 1e6)
-    return Parts(database, kept, Collector(database, kept, grace_us, expiry_us, now_us))
+    collector = Collector(used, kept, grace_us, expiry_us, now_us)
+    counter = totals.Counter(used, kept, now_us)
+    handlers = {REMOVE_BYTES: collector.remove_bytes, FREE_BLOB: collector.free_blob}
+    return Parts(used, kept, collector, counter, Worker(used, handlers, now_us))
 
 
-async def application(settings: Settings, own: Parts) -> Application:
-    key = await own.database.one(queries.SETTING, {"name": "upload_key"})
-    assert key is not None
+def application(settings: Settings, own: Parts) -> Application:
+    async def upload_key() -> bytes:
+        row = await own.database.one(queries.SETTING, {"name": "upload_key"})
+        assert row is not None
+        return bytes(row[0])
+
     hosts = settings.hosts()
     blobs = Blobs(own.database, own.stores, int(settings.gc_grace_seconds * 1e6), now_us)
-    threads = ThreadPoolExecutor(TRANSFER_THREADS, thread_name_prefix="transfer")
     registry = Registry(
         blobs=blobs,
         catalog=Catalog(own.database),
         manifests=Manifests(own.database, now_us),
         referrers=Referrers(own.database),
         tags=Tags(own.database),
-        uploads=Uploads(blobs, own.stores, key[0], settings.max_blob_bytes, threads),
+        uploads=Uploads(blobs, own.stores, upload_key, settings.max_blob_bytes),
         hosts=hosts,
     )
     return Application(Router(registry), hosts, DEFAULT_LOCATION)
+
+
+def health(own: Parts, recorder: Recorder, condition: Condition) -> Health:
+    async def database_answers() -> None:
+        await own.database.one(queries.SETTING, {"name": "upload_key"})
+
+    checks: dict[str, Check] = {"database": database_answers}
+    checks |= {f"location {name}": store.check for name, store in own.stores.items()}
+    return Health(checks, _stock(own), recorder, condition)
+
+
+def _stock(own: Parts) -> Callable[[], Awaitable[Stock]]:
+    async def ask() -> Stock:
+        try:
+            async with asyncio.timeout(STOCK_SECONDS):
+                return Stock(True, await queue.waiting(own.database), await totals.latest(own.database), now_us())
+        except (StorageError, TimeoutError):
+            return Stock()
+
+    return ask
+
+
+async def prepare_here(settings: Settings) -> None:
+    """prepare(), for a command that is in an event loop already."""
+    await asyncio.to_thread(prepare, settings)
+
+
+def engine(settings: Settings) -> str:
+    return "postgresql" if settings.database else "sqlite"
+
+
+def dumper(settings: Settings) -> Dumper:
+    from roadstead.db import dump
+    from roadstead.registry.backup import Dumper
+
+    async def write(into: Path, listing: Path) -> dict[str, int]:
+        if settings.database:
+            return await dump.dump_postgres(settings.database, into, listing)
+        return await dump.dump_sqlite(database_file(settings), into, listing)
+
+    return Dumper(engine(settings), write)
+
+
+async def load(settings: Settings, file: Path) -> None:
+    """Make the database of a dump. Raises ConfigurationError when there is one with images already."""
+    from roadstead.db import dump
+
+    if settings.database:
+        await dump.load_postgres(settings.database, file)
+    else:
+        dump.load_sqlite(file, database_file(settings))
+
+
+async def has_database(settings: Settings) -> bool:
+    if settings.database:
+        from roadstead.db import dump
+
+        return await dump.is_used(settings.database)
+    return database_file(settings).exists()
+
+
+def shared_places(one: Settings, other: Settings) -> list[str]:
+    """What both have their database or bytes in."""
+    places = ["database"] if engine(one) == engine(other) and _database_place(one) == _database_place(other) else []
+    return places + [name for name in one.locations if name in other.locations and _place(one, name) == _place(other, name)]
+
+
+def _database_place(settings: Settings) -> str:
+    return settings.database or str(database_file(settings).resolve())
+
+
+def _place(settings: Settings, name: str) -> tuple[str, str]:
+    storage = settings.locations[name].storage
+    return (storage, settings.locations[name].options.get("endpoint", "")) if storage else (str(folder(settings, name).resolve()), "")

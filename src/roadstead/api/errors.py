@@ -37,6 +37,7 @@ DISTRIBUTION: dict[type[errors.RoadsteadError], tuple[int, str]] = {
     errors.Refused: (403, "DENIED"),
     errors.RequestTimedOut: (408, "BLOB_UPLOAD_INVALID"),
     errors.StorageFull: (507, "UNAVAILABLE"),
+    errors.ReadOnly: (503, "UNAVAILABLE"),
     errors.StorageError: (503, "UNAVAILABLE"),
     errors.RoadsteadError: (500, "UNKNOWN"),
 }

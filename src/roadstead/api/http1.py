@@ -13,6 +13,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Sequence
 from http import HTTPStatus
+from time import perf_counter_ns
 from typing import Any
 from urllib.parse import unquote
 
@@ -20,9 +21,10 @@ import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from roadstead.api.errors import distribution_error
-from roadstead.api.messages import FileSlice, Part, Request, Response
+from roadstead.api.messages import Part, Request, Response, new_request_id
 from roadstead.api.transfer import send_parts
 from roadstead.errors import RequestTimedOut, StorageError
+from roadstead.metrics import GONE, Recorder
 
 MAX_HEAD_BYTES = 64 * 1024
 BUFFERED_BODY_BYTES = 2 * 1024 * 1024
@@ -40,14 +42,24 @@ _ALWAYS = b"docker-distribution-api-version: registry/2.0\r\nx-content-type-opti
 Application = Callable[[Request, bytes], Coroutine[Any, Any, Response]]
 """Takes a request whose location is not known yet, and the Host header."""
 
+Observer = Callable[[Request, int, int, int, str], None]
+"""Takes a request that is over: its status, nanoseconds, bytes of the answer's body, and the client's address."""
+
 _Owed = tuple[int, str, int]
 """What we wait for: of which request, its head or body or nothing, and how many KiB had come."""
 
 
 class RegistryProtocol(HttpToolsProtocol):
-    """One connection. handle_registry is set by server.py, once a process."""
+    """
+    One connection. What is common to all of them is set by server.py, once a process.
+
+    draining: every answer tells the client to close. observers: the access log and the traces, if they are wanted.
+    """
 
     handle_registry: Application
+    recorder: Recorder
+    observers: Sequence[Observer] = ()
+    draining = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -104,7 +116,10 @@ class RegistryProtocol(HttpToolsProtocol):
             started.start()
 
     def on_message_begin(self) -> None:
-        super().on_message_begin()
+        # uvicorn makes an ASGI scope here, which a request for /v2/ never needs.
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
         self._in_head = True
         self._heads += 1
 
@@ -112,6 +127,7 @@ class RegistryProtocol(HttpToolsProtocol):
         self._in_head = False
         self._head_bytes = 0
         if not self.url.startswith(b"/v2"):
+            self._make_scope()
             super().on_headers_complete()
             return
         exchange = Exchange(self)
@@ -121,6 +137,21 @@ class RegistryProtocol(HttpToolsProtocol):
         else:
             self.flow.pause_reading()
             self.pipeline.appendleft((exchange, self.app))  # type: ignore[arg-type]
+
+    def _make_scope(self) -> None:
+        url, headers, expected = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.url, self.headers, self.expect_100_continue = url, headers, expected
+        self.scope["headers"] = headers
+
+    def on_response_complete(self) -> None:
+        """As uvicorn does, but without a timer for each answer: the watch also closes what stays idle."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
 
     def on_body(self, body: bytes) -> None:
         if isinstance(self.cycle, Exchange):
@@ -145,10 +176,6 @@ class RegistryProtocol(HttpToolsProtocol):
         else:
             super()._start_asgi_task(cycle, app)
 
-    def timeout_keep_alive_handler(self) -> None:
-        self._watch.cancel()
-        super().timeout_keep_alive_handler()
-
     # Slow clients
 
     def _check_progress(self) -> None:
@@ -167,6 +194,8 @@ class RegistryProtocol(HttpToolsProtocol):
             self.refuse(408, "the request's line and headers did not arrive in time")
         elif owed[1] == "body" and now - self._owed_since >= IDLE_SECONDS and isinstance(self.cycle, Exchange):
             self.cycle.body.fail(RequestTimedOut("nothing arrived for a minute: send the rest faster, or in smaller chunks"))
+        elif owed[1] == "" and now - self._owed_since >= self.timeout_keep_alive and (self.cycle is None or self.cycle.response_complete):
+            self.transport.close()
 
     def _owes(self) -> _Owed:
         cycle = self.cycle
@@ -181,7 +210,8 @@ class RegistryProtocol(HttpToolsProtocol):
         """An answer to what is not even a request."""
         if not self.transport.is_closing():
             body = f'{{"errors":[{{"code":"UNSUPPORTED","message":"{message}","detail":null}}]}}'.encode()
-            headers = [("content-type", "application/json"), ("connection", "close")]
+            headers = [("content-type", "application/json"), ("connection", "close"), ("x-request-id", new_request_id())]
+            self.recorder.request("malformed", "OTHER", status, 0, len(body))
             self.transport.write(encode_head(status, headers, len(body), self.date_line()) + body)
             self.transport.close()
 
@@ -196,12 +226,13 @@ class Exchange:
     """
 
     __slots__ = (
-        "_expect_continue", "_protocol", "_request", "body", "disconnected", "keep_alive", "message_event", "on_lost",
+        "_begun_ns", "_expect_continue", "_protocol", "_request", "body", "disconnected", "keep_alive", "message_event", "on_lost",
         "response_complete", "sending",
     )  # fmt: skip
 
     def __init__(self, protocol: RegistryProtocol) -> None:
         parser = protocol.parser
+        self._begun_ns = perf_counter_ns()
         self._protocol = protocol
         self._expect_continue = protocol.expect_100_continue
         self.keep_alive = parser.get_http_version() != "1.0" and parser.should_keep_alive()
@@ -248,21 +279,26 @@ class Exchange:
                 await self._respond_or_tell(response)
         except ConnectionError:
             self._protocol.transport.close()
+        if not self.response_complete:
+            self._observe(GONE, 0)
 
     async def _respond_or_tell(self, response: Response) -> None:
         try:
             await self._respond(response)
         except StorageError as error:
             # Files are opened before the first byte goes, so this can still become an answer.
-            _log.error("storage failed", method=self._request.method, path=self._request.path, cause=repr(error.__cause__))
-            await self._respond(distribution_error(error))
+            request = self._request
+            _log.error("storage failed", request_id=request.id, method=request.method, path=request.path, cause=repr(error.__cause__))
+            response = distribution_error(error)
+            response.headers.append(("x-request-id", request.id))
+            await self._respond(response)
 
     async def _respond(self, response: Response) -> None:
         protocol, transport = self._protocol, self._protocol.transport
         if not self.body.complete:
             # The rest of the request is not wanted: nothing after it on this connection could be trusted.
             self.keep_alive = False
-        if response.close or not self.keep_alive:
+        if response.close or not self.keep_alive or protocol.draining:
             self.keep_alive = False
             response.headers.append(("connection", "close"))
         body = response.body
@@ -272,13 +308,14 @@ class Exchange:
         head = encode_head(response.status, response.headers, length, protocol.date_line())
         if self._request.method == "HEAD" or response.status in (204, 304):
             transport.write(head)
+            length = 0
         elif isinstance(body, bytes):
             transport.write(head + body)
             if protocol.flow.write_paused:
                 await protocol.flow.drain()
         else:
             await self._send(head, body)
-        self._finish()
+        self._finish(response.status, length)
 
     async def _send(self, head: bytes, parts: Sequence[Part]) -> None:
         self.sending = True
@@ -289,11 +326,21 @@ class Exchange:
             if self.disconnected:
                 self._protocol.close_socket()
 
-    def _finish(self) -> None:
+    def _finish(self, status: int, sent_bytes: int) -> None:
         self.response_complete = True
+        self._observe(status, sent_bytes)
         if not self.keep_alive:
             self._protocol.transport.close()
         self._protocol.on_response_complete()
+
+    def _observe(self, status: int, sent_bytes: int) -> None:
+        """On the way of every request: 0.7 µs, while nobody else wants to know."""
+        protocol, request = self._protocol, self._request
+        elapsed_ns = perf_counter_ns() - self._begun_ns
+        protocol.recorder.request(request.route, request.method, status, elapsed_ns, sent_bytes)
+        if protocol.observers:
+            for observe in protocol.observers:
+                observe(request, status, elapsed_ns, sent_bytes, protocol.client[0] if protocol.client else "")
 
     def body_wanted(self) -> None:
         if self._expect_continue and not self.disconnected:
@@ -390,7 +437,7 @@ def encode_head(status: int, headers: Sequence[tuple[str, str]], length_bytes: i
     return b"%b%bdate: %b\r\n%b" % (_STATUS_LINES[status], lines.encode("latin-1"), date, _ALWAYS)
 
 
-def _part_length(part: bytes | FileSlice) -> int:
+def _part_length(part: Part) -> int:
     return len(part) if isinstance(part, bytes) else part.length_bytes
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import os
+import re
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +15,11 @@ from urllib.parse import parse_qsl
 from roadstead.errors import RequestInvalid, TooLarge
 
 Headers = list[tuple[str, str]]
+
+UNMATCHED = "unmatched"
+_SANE_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
+_OWN_IDS = secrets.token_hex(4)
+_numbers = itertools.count(1)
 
 
 class Body(Protocol):
@@ -27,7 +36,7 @@ class Request:
     """
     path is as routed, percent-decoded; query is raw. owner is who asks, "" while there are no accounts.
 
-    length_bytes is the Content-Length, None for a chunked body.
+    length_bytes is the Content-Length, None for a chunked body. route is the template that matched, for counts and logs.
     """
 
     method: str
@@ -38,7 +47,17 @@ class Request:
     body: Body
     length_bytes: int | None
     owner: str = ""
+    route: str = UNMATCHED
+    _id: str = ""
     _index: dict[bytes, bytes] | None = field(default=None, repr=False)
+
+    @property
+    def id(self) -> str:
+        """The client's X-Request-Id if it is a sane one, else one of ours. Made when it is first asked for: most never are."""
+        if not self._id:
+            given = self.header(b"x-request-id")
+            self._id = given if _SANE_ID.fullmatch(given) else new_request_id()
+        return self._id
 
     def header(self, name: bytes) -> str:
         """The header's value, "" if it is not there. name in lower case; several fields are joined (RFC 9110, 5.3)."""
@@ -80,6 +99,11 @@ class Request:
         return b"".join(pieces)
 
 
+def new_request_id() -> str:
+    """Unlike those of other processes and other starts."""
+    return f"{_OWN_IDS}-{os.getpid():x}-{next(_numbers):06x}"
+
+
 @dataclass(frozen=True, slots=True)
 class FileSlice:
     """Bytes of a file that never changes."""
@@ -89,7 +113,15 @@ class FileSlice:
     length_bytes: int
 
 
-Part = bytes | FileSlice
+@dataclass(frozen=True, slots=True)
+class StreamSlice:
+    """Bytes that come from elsewhere while they are sent. Raises StorageBroken when read."""
+
+    chunks: AsyncIterator[bytes]
+    length_bytes: int
+
+
+Part = bytes | FileSlice | StreamSlice
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from roadstead.api.messages import FileSlice, Part
+from roadstead.api.messages import FileSlice, Part, StreamSlice
 from roadstead.errors import StorageBroken
 
 if TYPE_CHECKING:
@@ -25,7 +25,8 @@ READ_BYTES = 512 * 1024
 
 async def send_parts(protocol: RegistryProtocol, exchange: Exchange, head: bytes, parts: Sequence[Part]) -> None:
     """
-    head, then each part. Files are opened before the first byte goes, so a missing one can still be an honest answer.
+    head, then each part. Files are opened and streams begun before the first byte goes, so a missing one can still be an honest
+    answer.
 
     Raises StorageBroken (nothing sent yet); ConnectionError when the client goes, reads nothing for a minute, or a file is
     shorter than it should be: the client must not take half a blob for a whole one.
@@ -33,10 +34,14 @@ async def send_parts(protocol: RegistryProtocol, exchange: Exchange, head: bytes
     files = _open_all(parts)
     try:
         transport = protocol.transport
+        begun = await _begin_stream(parts)
         transport.write(head)
         for part, file in zip(parts, files, strict=True):
             if isinstance(part, bytes):
                 transport.write(part)
+            elif isinstance(part, StreamSlice):
+                await _forward(protocol, part, begun)
+                begun = b""
             elif transport.get_extra_info("sslcontext") is not None:
                 await _copy(protocol, part, file)
             elif part.length_bytes > 0:
@@ -55,7 +60,7 @@ def _open_all(parts: Sequence[Part]) -> list[int]:
     by_path: dict[Path, int] = {}
     try:
         for part in parts:
-            if isinstance(part, bytes):
+            if not isinstance(part, FileSlice):
                 files.append(-1)
             elif part.path in by_path:
                 files.append(os.dup(by_path[part.path]))
@@ -68,6 +73,31 @@ def _open_all(parts: Sequence[Part]) -> list[int]:
                 os.close(file)
         raise StorageBroken("the blob's bytes cannot be read: run `roadstead check` on the server, or push the image again") from error
     return files
+
+
+async def _begin_stream(parts: Sequence[Part]) -> bytes:
+    """The first piece of the first stream. Raises StorageBroken."""
+    for part in parts:
+        if isinstance(part, StreamSlice):
+            return await anext(part.chunks, b"")
+    return b""
+
+
+async def _forward(protocol: RegistryProtocol, part: StreamSlice, begun: bytes) -> None:
+    sent = len(begun)
+    protocol.transport.write(begun)
+    try:
+        async for chunk in part.chunks:
+            sent += len(chunk)
+            protocol.transport.write(chunk)
+            if protocol.flow.write_paused:
+                await asyncio.wait_for(protocol.flow.drain(), STALL_SECONDS)
+            if protocol.transport.is_closing():
+                raise ConnectionResetError("the client has gone")
+    except (StorageBroken, TimeoutError) as error:
+        raise ConnectionAbortedError("the stream broke off, or the client reads nothing") from error
+    if sent != part.length_bytes:
+        raise ConnectionAbortedError("the stored bytes are not as many as the blob has")
 
 
 async def _flushed(protocol: RegistryProtocol, exchange: Exchange) -> None:

@@ -4,27 +4,34 @@ A folder as a blob store.
     uploads/UPLOAD                       bytes of an upload, in order, as they came
     sha256/ab/abcd….KEY                  finished bytes; KEY is random, see store.py
     quarantine/                          what `roadstead check --repair` found damaged
+
+What touches many bytes or syncs runs in threads; the rest is a few system calls and is done where it is asked for.
 """
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import fcntl
+import functools
 import os
 import secrets
 import stat
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from roadstead.blobs.store import StoredBytes
-from roadstead.errors import StorageBroken, StorageError, StorageFull, UploadInvalid, UploadUnknown
+from roadstead.blobs.store import StoredBytes, unknown_upload, unreadable
+from roadstead.errors import StorageBroken, StorageError, StorageFull, UploadInvalid
 from roadstead.oci.digest import ALGORITHMS, Digest
 
 if TYPE_CHECKING:
     from hashlib import _Hash
+
+T = TypeVar("T")
 
 READ_BYTES = 1024 * 1024
 FLUSH_EVERY_BYTES = 32 * 1024 * 1024
@@ -32,21 +39,25 @@ REMEMBERED_HASHES = 256
 
 
 class FilesystemBlobStore:
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, threads: ThreadPoolExecutor) -> None:
         self.root = root
+        self._threads = threads
         self._uploads = root / "uploads"
         for folder in (root, self._uploads, root / "quarantine"):
             folder.mkdir(parents=True, exist_ok=True)
         self._shards: set[Path] = set()
         self._hashes = _Hashes()
 
-    def begin(self, upload: str) -> None:
+    async def offload(self, work: Callable[..., T], *arguments: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, functools.partial(work, *arguments))
+
+    async def begin(self, upload: str) -> None:
         try:
             os.close(os.open(self._uploads / upload, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         except OSError as error:
             raise translated(error) from error
 
-    def resume(self, upload: str) -> FilesystemUpload:
+    async def resume(self, upload: str) -> FilesystemUpload:
         try:
             fd = os.open(self._uploads / upload, os.O_RDWR | os.O_CLOEXEC)
         except FileNotFoundError as error:
@@ -70,13 +81,13 @@ class FilesystemBlobStore:
         except FileNotFoundError:
             return False
 
-    def offset(self, upload: str) -> int:
+    async def offset(self, upload: str) -> int:
         try:
             return os.stat(self._uploads / upload).st_size
         except FileNotFoundError as error:
             raise unknown_upload() from error
 
-    def expire(self, before_us: int) -> int:
+    async def expire(self, before_us: int) -> int:
         gone = 0
         for entry in os.scandir(self._uploads):
             try:
@@ -87,28 +98,82 @@ class FilesystemBlobStore:
                 continue
         return gone
 
+    async def sweep(self, before_us: int) -> int:
+        """An upload is a file and expires as one."""
+        return 0
+
     def path(self, key: str) -> Path:
         return self.root / key
 
-    def remove(self, key: str) -> None:
-        self.path(key).unlink(missing_ok=True)
+    async def stream(self, key: str, start_bytes: int, length_bytes: int) -> AsyncIterator[bytes]:
+        try:
+            fd = os.open(self.path(key), os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise unreadable() from error
+        try:
+            offset, end = start_bytes, start_bytes + length_bytes
+            while offset < end:
+                chunk = await self.offload(os.pread, fd, min(READ_BYTES, end - offset), offset)
+                if not chunk:
+                    raise unreadable()
+                offset += len(chunk)
+                yield chunk
+        finally:
+            os.close(fd)
 
-    def quarantine(self, key: str) -> None:
+    async def url(self, key: str) -> str | None:
+        return None
+
+    async def digest_of(self, key: str, algorithm: str) -> tuple[int, Digest] | None:
+        return await self.offload(self._read_whole, self.path(key), algorithm)
+
+    def _read_whole(self, file: Path, algorithm: str) -> tuple[int, Digest] | None:
+        try:
+            fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return None
+        try:
+            return os.fstat(fd).st_size, file_digest(fd, algorithm)
+        except OSError as error:
+            raise unreadable() from error
+        finally:
+            os.close(fd)
+
+    async def copy_in(self, digest: Digest, batches: AsyncIterator[Sequence[bytes]]) -> str:
+        name = secrets.token_hex(16)
+        await self.begin(name)
+        staged = await self.resume(name)
+        try:
+            await staged.receive(batches)
+            return await staged.seal(digest)
+        finally:
+            await staged.discard()
+            staged.close()
+
+    async def remove(self, key: str) -> None:
+        try:
+            await self.offload(functools.partial(self.path(key).unlink, missing_ok=True))
+        except OSError as error:
+            raise translated(error) from error
+
+    async def quarantine(self, key: str) -> None:
         source = self.path(key)
         if source.exists():
             source.rename(self.root / "quarantine" / source.name)
 
-    def stored(self) -> Iterator[StoredBytes]:
+    async def check(self) -> None:
+        if not await self.offload(os.access, self._uploads, os.W_OK | os.X_OK):
+            raise StorageBroken(f"the folder {self._uploads} is gone, or may not be written")
+
+    async def open_uploads(self) -> int:
+        return len(await self.offload(os.listdir, self._uploads))
+
+    async def stored(self) -> AsyncIterator[list[StoredBytes]]:
         for algorithm in ALGORITHMS:
             for folder in sorted((self.root / algorithm).glob("??")):
-                for entry in os.scandir(folder):
-                    try:
-                        state = entry.stat(follow_symlinks=False)
-                    except FileNotFoundError:
-                        continue
-                    if stat.S_ISDIR(state.st_mode):
-                        continue
-                    yield StoredBytes(f"{algorithm}/{folder.name}/{entry.name}", state.st_size, state.st_ctime_ns // 1000)
+                found = await self.offload(_files, folder, f"{algorithm}/{folder.name}")
+                if found:
+                    yield found
 
     def shard(self, digest: Digest) -> Path:
         """The folder for a digest, made durable before anything is put in it."""
@@ -125,6 +190,7 @@ class FilesystemUpload:
     """Hashes while it writes, so that finishing needs no second reading when the requests meet in one process."""
 
     def __init__(self, store: FilesystemBlobStore, upload: str, fd: int, hashes: _Hashes) -> None:
+        self.row: str | None = None
         self._store = store
         self._upload = upload
         self._file = store.root / "uploads" / upload
@@ -137,7 +203,11 @@ class FilesystemUpload:
         self._flushed_bytes = self.offset_bytes
         os.lseek(fd, self.offset_bytes, os.SEEK_SET)
 
-    def write(self, pieces: Sequence[bytes]) -> None:
+    async def receive(self, batches: AsyncIterator[Sequence[bytes]]) -> None:
+        async for batch in batches:
+            await self._store.offload(self._write, batch)
+
+    def _write(self, pieces: Sequence[bytes]) -> None:
         try:
             _write_all(self._fd, pieces)
         except OSError as error:
@@ -165,24 +235,27 @@ class FilesystemUpload:
             os.fdatasync(fd)
         except OSError as error:
             self._flush_error = error
-            self.discard()
+            self._drop()
         finally:
             os.close(fd)
 
-    def content(self) -> bytes:
+    async def content(self) -> bytes:
         return os.pread(self._fd, self.offset_bytes, 0)
 
-    def digest(self, algorithm: str) -> Digest:
+    async def digest(self, algorithm: str) -> Digest:
         if algorithm == "sha256" and self._hash is not None:
             return Digest(f"sha256:{self._hash.hexdigest()}")
-        return file_digest(self._fd, algorithm)
+        return await self._store.offload(file_digest, self._fd, algorithm)
 
-    def seal(self, digest: Digest) -> str:
-        folder = self._store.shard(digest)
-        name = f"{digest.encoded}.{secrets.token_hex(4)}"
-        if self._flusher is not None:
-            self._flusher.join()
+    async def seal(self, digest: Digest) -> str:
+        return await self._store.offload(self._seal, digest)
+
+    def _seal(self, digest: Digest) -> str:
         try:
+            folder = self._store.shard(digest)
+            name = f"{digest.encoded}.{secrets.token_hex(4)}"
+            if self._flusher is not None:
+                self._flusher.join()
             if self._flush_error is not None:
                 raise self._flush_error
             os.fsync(self._fd)
@@ -190,11 +263,17 @@ class FilesystemUpload:
             fsync_folder(folder)
         except OSError as error:
             # What a failed sync has dropped, a second one would not miss.
-            self.discard()
+            self._drop()
             raise translated(error) from error
         return f"{digest.algorithm}/{folder.name}/{name}"
 
-    def discard(self) -> None:
+    async def discard(self) -> None:
+        self._drop()
+
+    async def free(self) -> None:
+        self._drop()
+
+    def _drop(self) -> None:
         self._file.unlink(missing_ok=True)
         self._hash = None
 
@@ -245,14 +324,22 @@ def fsync_folder(folder: Path) -> None:
         os.close(fd)
 
 
-def unknown_upload() -> UploadUnknown:
-    return UploadUnknown("there is no such upload in this repository: it was finished, cancelled or has expired; begin a new one")
-
-
 def translated(error: OSError) -> StorageError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StorageFull("the server's disk is full: nothing was stored; free some space and try again")
     return StorageBroken(f"the server's disk did not do its work ({os.strerror(error.errno or 0)}): nothing was stored; try again")
+
+
+def _files(folder: Path, prefix: str) -> list[StoredBytes]:
+    found = []
+    for entry in os.scandir(folder):
+        try:
+            state = entry.stat(follow_symlinks=False)
+        except FileNotFoundError:
+            continue
+        if not stat.S_ISDIR(state.st_mode):
+            found.append(StoredBytes(f"{prefix}/{entry.name}", state.st_size, state.st_ctime_ns // 1000))
+    return found
 
 
 def _write_all(fd: int, pieces: Sequence[bytes]) -> None:

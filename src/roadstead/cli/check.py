@@ -53,7 +53,7 @@ async def _check(settings: config.Settings, repair: bool) -> tuple[Checked, list
     if broken:
         # Nothing that a broken database says can be relied on: restoring a backup comes first.
         return Checked(), [Finding("corrupt", "database", "", problem, "", repaired=False) for problem in broken]
-    wiring.prepare(settings)
+    await wiring.prepare_here(settings)
     own = wiring.parts(settings)
     checker = Checker(own.database, own.stores, repair, _progress)
     try:

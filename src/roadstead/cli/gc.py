@@ -48,7 +48,11 @@ async def _collect(settings: config.Settings, dry_run: bool) -> Collected:
 
     own = wiring.parts(settings)
     try:
-        return await (own.collector.estimate() if dry_run else own.collector.collect(sweep=True))
+        if dry_run:
+            return await own.collector.estimate()
+        collected = await own.collector.collect(sweep=True)
+        await own.worker.run_due()
+        return collected
     finally:
         await own.database.close()
 
@@ -57,5 +61,5 @@ def existing(settings: config.Settings) -> None:
     """Raises ConfigurationError: a typing error must not make a new, empty registry."""
     from roadstead import wiring
 
-    if not wiring.database_file(settings).exists():
+    if not settings.database and not wiring.database_file(settings).exists():
         raise ConfigurationError(f"{settings.data} is no data folder of a server: give the right one with --data")

@@ -18,6 +18,7 @@ def serve(
     ] = None,
     config_file: Annotated[Optional[Path], typer.Option("--config", help="TOML file with settings.")] = None,  # noqa: UP045
     processes: Annotated[Optional[int], typer.Option(help="Serving processes. [default: one for each core]")] = None,  # noqa: UP045
+    no_worker: Annotated[bool, typer.Option("--no-worker", help="Only serve; jobs are run by `roadstead worker`.")] = False,
     ready_file: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(help="Gets the base addresses, one a line, once requests are answered."),
@@ -31,7 +32,7 @@ def serve(
         if ready_file is not None:
             server.write_ready_file(ready_file, addresses)
 
-    server.Supervisor(settings, ready).run()
+    server.Supervisor(settings, ready, works=not no_worker).run()
 
 
 def _welcome(authority: str, data: Path) -> str:

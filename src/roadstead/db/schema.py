@@ -12,6 +12,8 @@ from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBina
 metadata = MetaData()
 
 _Id = BigInteger().with_variant(Integer, "sqlite")
+# Compared byte by byte on both engines: names have one order everywhere.
+_Name = String().with_variant(String(collation="C"), "postgresql")
 
 settings = Table(
     "settings",
@@ -24,8 +26,8 @@ repositories = Table(
     "repositories",
     metadata,
     Column("id", _Id, primary_key=True),
-    Column("location", String, nullable=False),
-    Column("name", String, nullable=False),
+    Column("location", _Name, nullable=False),
+    Column("name", _Name, nullable=False),
     Column("created_at_us", BigInteger, nullable=False),
     Index("repositories_by_name", "location", "name", unique=True),
 )
@@ -36,13 +38,20 @@ blobs = Table(
     "blobs",
     metadata,
     Column("id", _Id, primary_key=True),
-    Column("location", String, nullable=False),
-    Column("digest", String, nullable=False),
+    Column("location", _Name, nullable=False),
+    Column("digest", _Name, nullable=False),
     Column("size_bytes", BigInteger, nullable=False),
-    Column("storage_key", String),
+    Column("storage_key", _Name),
     Column("content", LargeBinary),
     Column("created_at_us", BigInteger, nullable=False),
     Index("blobs_by_digest", "location", "digest", unique=True),
+)
+Index(
+    "blobs_by_key",
+    blobs.c.location,
+    blobs.c.storage_key,
+    sqlite_where=blobs.c.storage_key.is_not(None),
+    postgresql_where=blobs.c.storage_key.is_not(None),
 )
 
 blob_links = Table(
@@ -66,10 +75,10 @@ manifests = Table(
     metadata,
     Column("id", _Id, primary_key=True),
     Column("repository_id", _Id, ForeignKey("repositories.id"), nullable=False),
-    Column("digest", String, nullable=False),
+    Column("digest", _Name, nullable=False),
     Column("media_type", String, nullable=False),
     Column("artifact_type", String, nullable=False),
-    Column("subject", String),
+    Column("subject", _Name),
     Column("annotations", Text, nullable=False),
     Column("size_bytes", BigInteger, nullable=False),
     Column("payload", LargeBinary, nullable=False),
@@ -99,7 +108,7 @@ manifest_children = Table(
     "manifest_children",
     metadata,
     Column("manifest_id", _Id, ForeignKey("manifests.id"), primary_key=True),
-    Column("child_digest", String, primary_key=True),
+    Column("child_digest", _Name, primary_key=True),
     Column("repository_id", _Id, ForeignKey("repositories.id"), nullable=False),
     Index("manifest_children_by_child", "repository_id", "child_digest"),
     sqlite_with_rowid=False,
@@ -109,7 +118,7 @@ tags = Table(
     "tags",
     metadata,
     Column("repository_id", _Id, ForeignKey("repositories.id"), primary_key=True),
-    Column("name", String, primary_key=True),
+    Column("name", _Name, primary_key=True),
     Column("manifest_id", _Id, ForeignKey("manifests.id"), nullable=False),
     Column("updated_at_us", BigInteger, nullable=False),
     Index("tags_by_manifest", "manifest_id"),
@@ -117,6 +126,27 @@ tags = Table(
 )
 # The specification lists tags in case-insensitive order; the name itself breaks ties.
 Index("tags_in_order", tags.c.repository_id, func.lower(tags.c.name), tags.c.name)
+
+# Uploads into object storage, where no file grows: what every request of an upload brought is a segment, small ones in the row
+# (content), the others as an object (storage_key). Uploads into a folder are files and have no rows.
+uploads = Table(
+    "uploads",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("location", String, nullable=False),
+    Column("touched_at_us", BigInteger, nullable=False),
+    Index("uploads_by_age", "location", "touched_at_us"),
+)
+upload_segments = Table(
+    "upload_segments",
+    metadata,
+    Column("upload", String, ForeignKey("uploads.name", ondelete="CASCADE"), primary_key=True),
+    Column("start_bytes", BigInteger, primary_key=True),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("sha256", String, nullable=False),
+    Column("storage_key", String),
+    Column("content", LargeBinary),
+)
 
 # A job is a row of the transaction that causes it. A worker claims it for a while (claimed_until_us); if the worker dies,
 # another claims it again. unique_key keeps one waiting job of a kind for one thing.

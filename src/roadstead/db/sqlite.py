@@ -20,12 +20,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from roadstead.db.database import Row, Statement
+from roadstead.db.database import IS_READ_ONLY, SET_READ_ONLY, UNSET_READ_ONLY, Row, Statement, read_only
 from roadstead.errors import RoadsteadError, StorageBroken, StorageFull
 
 BUSY_MILLISECONDS = 10_000
 CHECKPOINT_AT_BYTES = 4 * 1024 * 1024
 RESTART_WAL_AT_BYTES = 64 * 1024 * 1024
+# A backup reads for as long as it takes; writers must not wait for it, so the WAL grows until it is over.
+READERS_MILLISECONDS = 50
 MOST_PROBLEMS = 20
 
 
@@ -73,6 +75,10 @@ class SQLiteTransaction:
         sql, fixed = statement.sqlite
         return self._execute(sql, fixed | parameters).rowcount
 
+    async def run_many(self, statement: Statement, parameters: Sequence[dict[str, Any]]) -> None:
+        for each in parameters:
+            await self.run(statement, each)
+
 
 class SQLiteDatabase:
     """
@@ -108,13 +114,16 @@ class SQLiteDatabase:
             raise _translated(error) from error
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[SQLiteTransaction]:
+    async def transaction(self, although_read_only: bool = False) -> AsyncIterator[SQLiteTransaction]:
         await self._lock.acquire()
         try:
             try:
                 self._writer.execute("BEGIN IMMEDIATE")
                 try:
-                    yield SQLiteTransaction(self._writer)
+                    tx = SQLiteTransaction(self._writer)
+                    if not although_read_only and await tx.one(IS_READ_ONLY, {}):
+                        raise read_only()
+                    yield tx
                     self._writer.execute("COMMIT")
                 except BaseException:
                     if self._writer.in_transaction:
@@ -127,7 +136,19 @@ class SQLiteDatabase:
         # Also when nothing was changed: it may be that another process has just committed the same, and not synced it yet.
         await self._sync.after_now()
 
-    async def checkpoint(self) -> None:
+    async def freeze(self, now_us: int) -> None:
+        """Transactions are one at a time: those before this one are committed, those after it find the setting."""
+        async with self.transaction(although_read_only=True) as tx:
+            await tx.run(SET_READ_ONLY, {"now_us": str(now_us).encode()})
+
+    async def thaw(self) -> None:
+        async with self.transaction(although_read_only=True) as tx:
+            await tx.run(UNSET_READ_ONLY, {})
+
+    async def number_on(self) -> None:
+        """SQLite takes the highest id it finds."""
+
+    async def maintain(self) -> None:
         """
         Move what is committed from the WAL into the file, off the event loop; the worker calls this every moment.
 
@@ -139,7 +160,7 @@ class SQLiteDatabase:
         if size_bytes >= RESTART_WAL_AT_BYTES:
             await self._lock.acquire()
             try:
-                await asyncio.get_running_loop().run_in_executor(self._threads, _checkpoint, self._file, "TRUNCATE")
+                await asyncio.get_running_loop().run_in_executor(self._threads, _checkpoint, self._file, "TRUNCATE", READERS_MILLISECONDS)
             finally:
                 self._lock.release()
 
@@ -155,9 +176,10 @@ def _open_wal(file: Path) -> int:
     return os.open(f"{file}-wal", os.O_RDWR | os.O_CLOEXEC)
 
 
-def _checkpoint(file: Path, mode: str) -> None:
+def _checkpoint(file: Path, mode: str, patience_milliseconds: int = BUSY_MILLISECONDS) -> None:
     connection = connect(file)
     try:
+        connection.execute(f"PRAGMA busy_timeout = {patience_milliseconds}")
         connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
     finally:
         connection.close()
@@ -185,22 +207,27 @@ class _WriteLock:
     async def acquire(self) -> None:
         await self._local.acquire()
         try:
-            try:
-                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                await self._wait()
-        except BaseException:
-            self._local.release()
-            raise
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            await self._wait()
 
     async def _wait(self) -> None:
         waiting = asyncio.get_running_loop().run_in_executor(self._threads, fcntl.flock, self._fd, fcntl.LOCK_EX)
         try:
             await asyncio.shield(waiting)
-        except asyncio.CancelledError:
-            # The thread will get the lock all the same; give it back then.
-            waiting.add_done_callback(lambda _: fcntl.flock(self._fd, fcntl.LOCK_UN))
+        except OSError:
+            self._local.release()
             raise
+        except asyncio.CancelledError:
+            # The thread will get the lock all the same. Until it has given it back nobody here may think that he has it.
+            waiting.add_done_callback(self._give_back)
+            raise
+
+    def _give_back(self, waiting: asyncio.Future[None]) -> None:
+        if waiting.exception() is None:
+            self.release()
+        else:
+            self._local.release()
 
     def release(self) -> None:
         fcntl.flock(self._fd, fcntl.LOCK_UN)

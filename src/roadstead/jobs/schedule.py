@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
+from roadstead.errors import ReadOnly
+
 _log = structlog.get_logger()
 
 
@@ -15,6 +17,8 @@ async def every(seconds: float, work: Callable[[], Awaitable[object]], stop: asy
     while not stop.is_set():
         try:
             await work()
+        except ReadOnly:
+            _log.debug("scheduled work waits until writes are allowed", work=getattr(work, "__qualname__", repr(work)))
         except Exception:
             _log.exception("scheduled work failed", work=getattr(work, "__qualname__", repr(work)))
         try:

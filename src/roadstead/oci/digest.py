@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 from typing import TYPE_CHECKING
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 _PATTERN = re.compile(r"sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128}")
 
+REMEMBERED = 4096
+
 ALGORITHMS = {"sha256": hashlib.sha256, "sha512": hashlib.sha512}
 
 
@@ -22,6 +25,7 @@ class Digest(str):
     __slots__ = ()
 
     @classmethod
+    @functools.lru_cache(REMEMBERED)
     def parse(cls, text: str) -> Digest:
         """Raises DigestInvalid."""
         if _PATTERN.fullmatch(text) is None:

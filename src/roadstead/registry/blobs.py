@@ -8,20 +8,21 @@ is one read. A larger one is a file that was synced before its row is written (d
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
-from roadstead.blobs.store import BlobStore
-from roadstead.db.database import Database, Row, Transaction
-from roadstead.errors import BlobReferenced, BlobUnknown
+from roadstead.blobs.store import BlobStore, unknown_upload
+from roadstead.db.database import IS_READ_ONLY, Database, Row, Transaction, read_only
+from roadstead.errors import BlobReferenced, BlobUnknown, ReadOnly
 from roadstead.jobs import queue
 from roadstead.oci.digest import Digest
 from roadstead.oci.reference import Repository
 from roadstead.registry import queries
-from roadstead.registry.repositories import ensure_id, existing_id
+from roadstead.registry.repositories import ensure_id, existing_id, lock
 
 INLINE_MAX_BYTES = 32 * 1024
 REMOVE_BYTES = "remove-bytes"
+FREE_BLOB = "free-blob"
 
 Clock = Callable[[], int]
 """Microseconds since 1970, UTC."""
@@ -29,22 +30,24 @@ Clock = Callable[[], int]
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """content is given for small blobs, path for the others."""
+    """content is given for small blobs, storage_key and its store for the others."""
 
     digest: Digest
     size_bytes: int
     content: bytes | None
-    path: Path | None
+    storage_key: str
+    store: BlobStore
 
 
 @dataclass(frozen=True, slots=True)
 class NewBytes:
-    """What an upload brought: either content or a storage key."""
+    """What an upload brought: either content or a storage key. upload: the row that ends when this becomes a blob, if there is one."""
 
     digest: Digest
     size_bytes: int
     content: bytes | None = None
     storage_key: str | None = None
+    upload: str | None = None
 
 
 class Blobs:
@@ -61,18 +64,14 @@ class Blobs:
 
         Raises BlobUnknown.
         """
-        row = await self._read(repository, digest)
-        size_bytes, content, storage_key, unreferenced_since_us = row
-        if unreferenced_since_us is not None and self._clock() - unreferenced_since_us > self._grace_us // 2:
-            await self._protect(repository, digest)
-        path = None if storage_key is None else self._stores[repository.location].path(storage_key)
-        return Blob(digest, size_bytes, content, path)
-
-    async def _read(self, repository: Repository, digest: Digest) -> Row:
         row = await self._database.one(queries.BLOB, {"location": repository.location, "name": repository.name, "digest": digest})
         if row is None:
             raise unknown(repository, digest)
-        return row
+        size_bytes, content, storage_key, unreferenced_since_us = row
+        if unreferenced_since_us is not None and self._clock() - unreferenced_since_us > self._grace_us // 2:
+            with suppress(ReadOnly):  # then nothing is collected either
+                await self._protect(repository, digest)
+        return Blob(digest, size_bytes, content, storage_key or "", self._stores[repository.location])
 
     async def _protect(self, repository: Repository, digest: Digest) -> None:
         async with self._database.transaction() as tx:
@@ -81,6 +80,11 @@ class Blobs:
             if link is None:
                 raise unknown(repository, digest)
             await tx.run(queries.PROTECT_LINK, {"repository_id": repository_id, "blob_id": link[0], "now_us": self._clock()})
+
+    async def check_writable(self) -> None:
+        """Asked before bytes are taken that could not become a blob. Raises ReadOnly."""
+        if await self._database.one(IS_READ_ONLY, {}):
+            raise read_only()
 
     async def in_location(self, location: str, digest: Digest) -> bool:
         """Are these bytes already kept for some repository of the location?"""
@@ -93,13 +97,10 @@ class Blobs:
         location) has it.
         """
         async with self._database.transaction() as tx:
-            blob = await tx.one(queries.BLOB_ID, {"location": repository.location, "digest": digest})
-            if blob is None or not blob[1]:
+            blob = await _hold(tx, repository.location, digest)
+            if blob is None or not blob[1] or not await self._linked(tx, blob[0], digest, source):
                 return False
-            if not await self._linked(tx, blob[0], digest, source):
-                return False
-            repository_id = await ensure_id(tx, repository, self._clock())
-            await self._link(tx, repository_id, blob[0])
+            await self._link(tx, repository, blob[0])
             return True
 
     async def _linked(self, tx: Transaction, blob_id: int, digest: Digest, source: Repository | None) -> bool:
@@ -108,39 +109,47 @@ class Blobs:
         row = await tx.one(queries.BLOB, {"location": source.location, "name": source.name, "digest": digest})
         return row is not None
 
-    async def _link(self, tx: Transaction, repository_id: int, blob_id: int) -> None:
-        await tx.run(queries.ADD_LINK, {"repository_id": repository_id, "blob_id": blob_id, "now_us": self._clock()})
+    async def _link(self, tx: Transaction, repository: Repository, blob_id: int) -> None:
+        now_us = self._clock()
+        repository_id = await ensure_id(tx, repository, now_us)
+        await tx.run(queries.ADD_LINK, {"repository_id": repository_id, "blob_id": blob_id, "now_us": now_us})
 
-    async def link_existing(self, repository: Repository, digest: Digest) -> bool:
-        """Link bytes that the location already has and the client has proven to hold. False when they are gone by now."""
+    async def link_existing(self, repository: Repository, digest: Digest, upload: str | None) -> bool:
+        """
+        Link bytes that the location already has and the client has proven to hold; ends the upload as add() does. False, and
+        nothing is done, when they are gone by now. Raises UploadUnknown.
+        """
         async with self._database.transaction() as tx:
-            blob = await tx.one(queries.BLOB_ID, {"location": repository.location, "digest": digest})
+            blob = await _hold(tx, repository.location, digest)
             if blob is None or not blob[1]:
                 return False
-            await self._link(tx, await ensure_id(tx, repository, self._clock()), blob[0])
+            await _end_upload(tx, repository, upload)
+            await self._link(tx, repository, blob[0])
             return True
 
     async def add(self, repository: Repository, new: NewBytes) -> None:
-        """Durable bytes become a blob of the repository. Bytes that lost a race against their like are freed."""
+        """
+        Durable bytes become a blob of the repository. Bytes that lost a race against their like are freed.
+
+        Raises UploadUnknown, and adds nothing, when somebody else has ended the upload.
+        """
+        row = {"size_bytes": new.size_bytes, "storage_key": new.storage_key, "content": new.content, "now_us": self._clock()}
         async with self._database.transaction() as tx:
-            blob = await tx.one(queries.BLOB_ID, {"location": repository.location, "digest": new.digest})
-            row = {
-                "size_bytes": new.size_bytes,
-                "storage_key": new.storage_key,
-                "content": new.content,
-                "now_us": self._clock(),
-            }
-            if blob is None:
+            await _end_upload(tx, repository, new.upload)
+            blob = await _hold(tx, repository.location, new.digest)
+            while blob is None:
                 added = await tx.one(queries.ADD_BLOB, {"location": repository.location, "digest": new.digest, **row})
-                assert added is not None
-                blob_id = added[0]
-            else:
-                blob_id = blob[0]
-                if not blob[1]:
-                    await tx.run(queries.HEAL_BLOB, {"blob_id": blob_id, **row})
-                elif new.storage_key is not None:
-                    await remove_later(tx, repository.location, new.storage_key, self._clock())
-            await self._link(tx, await ensure_id(tx, repository, self._clock()), blob_id)
+                if added is not None:
+                    blob = (added[0], True, new.storage_key)
+                else:
+                    # Somebody else has added it since we looked; it may even be gone again.
+                    blob = await _hold(tx, repository.location, new.digest)
+            blob_id, has_bytes, storage_key = blob
+            if not has_bytes:
+                await tx.run(queries.HEAL_BLOB, {"blob_id": blob_id, **row})
+            elif new.storage_key is not None and new.storage_key != storage_key:
+                await remove_later(tx, repository.location, new.storage_key, self._clock())
+            await self._link(tx, repository, blob_id)
 
     async def delete(self, repository: Repository, digest: Digest) -> None:
         """
@@ -149,7 +158,7 @@ class Blobs:
         Raises BlobUnknown; BlobReferenced while a manifest of the repository needs it.
         """
         async with self._database.transaction() as tx:
-            repository_id = await existing_id(tx, repository)
+            repository_id = await lock(tx, repository)
             where = {"repository_id": repository_id, "location": repository.location, "digest": digest}
             link = await tx.one(queries.LINKED, where)
             if link is None:
@@ -168,13 +177,28 @@ def unknown(repository: Repository, digest: Digest) -> BlobUnknown:
     return BlobUnknown(f"{repository.name} has no blob with this digest", {"digest": digest})
 
 
-async def free_if_unlinked(tx: Transaction, blob_id: int, now_us: int) -> int:
-    """Drop the row of a blob that no repository has any more; its bytes go after the commit. Returns the bytes freed."""
-    if await tx.one(queries.LINKED_ANYWHERE, {"blob_id": blob_id}) is not None:
-        return 0
-    row = await tx.one(queries.BLOB_ROW, {"blob_id": blob_id})
+async def _end_upload(tx: Transaction, repository: Repository, upload: str | None) -> None:
+    """Raises UploadUnknown when somebody else has. None is an upload without a row."""
+    if upload is not None and not await tx.run(queries.END_UPLOAD, {"upload": upload, "location": repository.location}):
+        raise unknown_upload()
+
+
+async def _hold(tx: Transaction, location: str, digest: Digest) -> Row | None:
+    """(id, whether its bytes are there, storage key) of a blob, which nobody frees before tx ends."""
+    return await tx.one(queries.HOLD_BLOB, {"location": location, "digest": digest})
+
+
+async def free_if_unlinked(tx: Transaction, blob_id: int, now_us: int) -> int | None:
+    """
+    Drop the row of a blob that no repository has any more; its bytes go after the commit. Returns the bytes freed, None if
+    the blob stays. Where somebody else has it in his hands at this moment, to link it or to free it, a job looks again.
+    """
+    row = await tx.one(queries.LOCK_BLOB, {"blob_id": blob_id})
     if row is None:
-        return 0
+        await queue.enqueue(tx, FREE_BLOB, str(blob_id).encode(), now_us)
+        return None
+    if await tx.one(queries.LINKED_ANYWHERE, {"blob_id": blob_id}) is not None:
+        return None
     location, storage_key, size_bytes = row
     await tx.run(queries.DELETE_BLOB, {"blob_id": blob_id})
     if storage_key is not None:

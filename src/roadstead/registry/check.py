@@ -8,15 +8,14 @@ blobs as missing: they are then answered as unknown, never as wrong bytes, and t
 from __future__ import annotations
 
 import asyncio
-import os
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from roadstead.blobs.filesystem import file_digest
 from roadstead.blobs.store import BlobStore
 from roadstead.db.database import Database, Row
 from roadstead.oci.digest import Digest
-from roadstead.registry import queries
+from roadstead.registry import keep, queries
 from roadstead.registry.gc import orphans
 
 BATCH = 200
@@ -58,8 +57,8 @@ class Checker:
         after = 0
         while rows := await self._database.all(queries.BLOBS_AFTER, {"after": after, "most": BATCH}):
             for row in rows:
-                kind = await asyncio.to_thread(self._examine, row)
-                if kind is not None:
+                kind = await self._examine(row)
+                if kind is not None and await self._still(row):
                     findings.append(await self._damaged(kind, row))
                 self.checked.blobs += 1
                 self.checked.size_bytes += row[3]
@@ -67,33 +66,31 @@ class Checker:
             self._progress(self.checked)
         return findings
 
-    def _examine(self, row: Row) -> str | None:
+    async def _examine(self, row: Row) -> str | None:
         _, location, digest, size_bytes, storage_key, content = row
         digest = Digest.parse(digest)
         if content is not None:
             return None if Digest.of(content, digest.algorithm) == digest else "corrupt"
         if storage_key is None or location not in self._stores:
             return "missing"
-        try:
-            fd = os.open(self._stores[location].path(storage_key), os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
+        found = await self._stores[location].digest_of(storage_key, digest.algorithm)
+        if found is None:
             return "missing"
-        try:
-            whole = os.fstat(fd).st_size == size_bytes and file_digest(fd, digest.algorithm) == digest
-            return None if whole else "corrupt"
-        except OSError:
-            return "corrupt"
-        finally:
-            os.close(fd)
+        return None if found == (size_bytes, digest) else "corrupt"
+
+    async def _still(self, row: Row) -> bool:
+        """Collection may have freed the blob since it was read, or a push have healed it."""
+        now = await self._database.one(queries.BLOB_KEY, {"blob_id": row[0]})
+        return now is not None and now[0] == row[4]
 
     async def _damaged(self, kind: str, row: Row) -> Finding:
         blob_id, location, digest, _, storage_key, content = row
         names = [name for (name,) in await self._database.all(queries.REPOSITORIES_OF, {"blob_id": blob_id})]
         if self._repair and (storage_key is not None or content is not None):
             async with self._database.transaction() as tx:
-                await tx.run(queries.FORGET_BYTES, {"blob_id": blob_id})
+                await tx.run(queries.FORGET_BYTES, {"blob_id": blob_id, "known_key": storage_key})
             if storage_key is not None and kind == "corrupt":
-                await asyncio.to_thread(self._stores[location].quarantine, storage_key)
+                await self._stores[location].quarantine(storage_key)
         # What misses stays missing until somebody pushes it again.
         return Finding(kind, "blob", location, digest, ", ".join(names), self._repair and kind == "corrupt")
 
@@ -119,20 +116,19 @@ class Checker:
             old = await self._forgotten(location, stored.key)
             if not old:
                 continue
-            if self._repair:
-                await asyncio.to_thread(self._stores[location].remove, stored.key)
-            findings.append(Finding("orphaned", "file", location, stored.key, "", self._repair))
+            # A backup under way may still copy it, and then its row is in that backup.
+            removed = self._repair and await keep.until_us(self._database) < time.time() * 1e6
+            if removed:
+                await self._stores[location].remove(stored.key)
+            findings.append(Finding("orphaned", "file", location, stored.key, "", removed))
         return findings
 
     async def _forgotten(self, location: str, key: str) -> bool:
-        """A file may be a moment ahead of its row: a push beside us is not a finding."""
+        """Bytes may be a moment ahead of their row: a push beside us is not a finding."""
+        this = {"location": location, "first": key, "last": key}
         for _ in range(2):
-            digest = key.split("/")[2].split(".", maxsplit=1)[0]
-            algorithm = key.split("/", 1)[0]
-            rows = await self._database.all(
-                queries.KEYS_BETWEEN, {"location": location, "first": f"{algorithm}:{digest}", "end": f"{algorithm}:{digest}g"}
-            )
-            if any(row[0] == key for row in rows) or not self._stores[location].path(key).exists():
+            # In this order: what an upload lets go is a blob in the same transaction.
+            if await self._database.all(queries.SEGMENT_KEYS_BETWEEN, this) or await self._database.all(queries.KEYS_BETWEEN, this):
                 return False
             await asyncio.sleep(0.5)
-        return True
+        return await self._stores[location].digest_of(key, "sha256") is not None

@@ -14,11 +14,10 @@ from dataclasses import dataclass
 
 from roadstead.blobs.store import BlobStore, StoredBytes
 from roadstead.db.database import Database
-from roadstead.jobs import queue
-from roadstead.jobs.queue import Job
-from roadstead.oci.digest import ALGORITHMS
-from roadstead.registry import queries
-from roadstead.registry.blobs import REMOVE_BYTES, Clock, free_if_unlinked
+from roadstead.errors import ConfigurationError
+from roadstead.jobs.queue import Postponed
+from roadstead.registry import keep, queries
+from roadstead.registry.blobs import Clock, free_if_unlinked
 
 BATCH = 100
 ORPHAN_AGE_US = 3_600_000_000
@@ -55,9 +54,9 @@ class Collector:
 
     async def collect(self, sweep: bool = False) -> Collected:
         """
-        Free what may go. sweep also looks for files without a row, which only a crash leaves; it lists all files.
+        Free what may go. sweep also looks for what only a crash leaves, files and rows that nothing names; it lists all files.
 
-        Safe beside pushes, and beside other collections.
+        The bytes themselves go with the jobs that are queued here. Safe beside pushes, and beside other collections.
         """
         links = blobs = size_bytes = 0
         before_us = self._clock() - self._grace_us
@@ -67,51 +66,50 @@ class Collector:
             if dropped < BATCH:
                 break
             await asyncio.sleep(0.005)  # let pushes in
-        while await self.remove_bytes():
-            pass
-        uploads = sum(store.expire(self._clock() - self._upload_expiry_us) for store in self._stores.values())
-        orphans = await self._sweep() if sweep else 0
+        uploads = sum([await store.expire(self._clock() - self._upload_expiry_us) for store in self._stores.values()])
+        orphans = 0
+        if sweep:
+            freed, freed_bytes = await self._free_unlinked()
+            blobs, size_bytes, orphans = blobs + freed, size_bytes + freed_bytes, await self._sweep()
+            uploads += sum([await store.sweep(self._clock() - self._upload_expiry_us) for store in self._stores.values()])
         protected = await self._freeable(self._clock() + 1)
         return Collected(links, blobs, size_bytes, uploads, orphans, *protected)
 
     async def _collect_batch(self, before_us: int) -> tuple[int, int, int]:
-        freed = freed_bytes = 0
         async with self._database.transaction() as tx:
             links = await tx.all(queries.COLLECTABLE, {"before_us": before_us, "most": BATCH})
             for repository_id, blob_id in links:
-                row = await tx.one(queries.BLOB_ROW, {"blob_id": blob_id})
                 await tx.run(queries.DELETE_LINK, {"repository_id": repository_id, "blob_id": blob_id})
-                await free_if_unlinked(tx, blob_id, self._clock())
-                if row and await tx.one(queries.BLOB_ROW, {"blob_id": blob_id}) is None:
-                    freed, freed_bytes = freed + 1, freed_bytes + row[2]
-        return len(links), freed, freed_bytes
+            freed = [await free_if_unlinked(tx, blob_id, self._clock()) for blob_id in sorted({blob_id for _, blob_id in links})]
+        sizes = [size for size in freed if size is not None]
+        return len(links), len(sizes), sum(sizes)
 
-    async def remove_bytes(self) -> int:
-        """Run the removals that are due, some at a time; returns how many there were."""
-        async with self._database.transaction() as tx:
-            jobs = await queue.claim(tx, self._clock(), BATCH)
-        if not jobs:
-            return 0
-        results = [(job, await asyncio.to_thread(self._remove, job)) for job in jobs]
-        async with self._database.transaction() as tx:
-            for job, error in results:
-                if error is None:
-                    await queue.finish(tx, job)
-                else:
-                    await queue.fail(tx, job, error, self._clock())
-        return len(jobs)
+    async def _free_unlinked(self) -> tuple[int, int]:
+        """Blobs whose last link went while somebody else looked at them."""
+        after = freed = freed_bytes = 0
+        while rows := await self._database.all(queries.UNLINKED, {"after": after, "most": BATCH}):
+            async with self._database.transaction() as tx:
+                sizes = [await free_if_unlinked(tx, blob_id, self._clock()) for (blob_id,) in rows]
+            freed += sum(1 for size in sizes if size is not None)
+            freed_bytes += sum(size for size in sizes if size is not None)
+            after = rows[-1][0]
+        return freed, freed_bytes
 
-    def _remove(self, job: Job) -> str | None:
-        if job.kind != REMOVE_BYTES:
-            return f"this program knows no job of kind {job.kind}"
-        location, storage_key = job.arguments.decode().split("\n")
+    async def free_blob(self, arguments: bytes) -> None:
+        """The job FREE_BLOB. Raises StorageBroken."""
+        async with self._database.transaction() as tx:
+            if await tx.one(queries.BLOB_KEY, {"blob_id": int(arguments)}) is not None:
+                await free_if_unlinked(tx, int(arguments), self._clock())
+
+    async def remove_bytes(self, arguments: bytes) -> None:
+        """The job REMOVE_BYTES. Raises StorageBroken, ConfigurationError; Postponed while a backup may still copy the bytes."""
+        location, storage_key = arguments.decode().split("\n")
+        kept_until_us = await keep.until_us(self._database)
+        if kept_until_us > self._clock():
+            raise Postponed(min(kept_until_us, self._clock() + keep.LOOK_AGAIN_US))
         if location not in self._stores:
-            return f"location {location} is not configured any more"
-        try:
-            self._stores[location].remove(storage_key)
-        except OSError as error:
-            return str(error)
-        return None
+            raise ConfigurationError(f"location {location} is not configured any more")
+        await self._stores[location].remove(storage_key)
 
     async def _freeable(self, before_us: int) -> tuple[int, int]:
         row = await self._database.one(queries.FREEABLE, {"before_us": before_us})
@@ -120,8 +118,11 @@ class Collector:
 
     async def _sweep(self) -> int:
         found = [orphan async for orphan in self._orphans()]
+        # Asked after looking: what has no row now is in no backup that begins later.
+        if await keep.until_us(self._database) > self._clock():
+            return 0
         for location, stored in found:
-            await asyncio.to_thread(self._stores[location].remove, stored.key)
+            await self._stores[location].remove(stored.key)
         return len(found)
 
     async def _orphans(self) -> AsyncIterator[tuple[str, StoredBytes]]:
@@ -132,27 +133,12 @@ class Collector:
 
 
 async def orphans(database: Database, stores: Mapping[str, BlobStore]) -> AsyncIterator[tuple[str, StoredBytes]]:
-    """(location, StoredBytes) for every file that no row names."""
+    """(location, StoredBytes) for everything stored that no row names."""
     for location, store in stores.items():
-        shard, stored_here = "", list[StoredBytes]()
-        for stored in store.stored():
-            folder = stored.key.rsplit("/", 1)[0]
-            if folder != shard:
-                for orphan in await _unknown_keys(database, location, shard, stored_here):
-                    yield location, orphan
-                shard, stored_here = folder, []
-            stored_here.append(stored)
-        for orphan in await _unknown_keys(database, location, shard, stored_here):
-            yield location, orphan
-
-
-async def _unknown_keys(database: Database, location: str, shard: str, stored_here: list[StoredBytes]) -> list[StoredBytes]:
-    if not stored_here:
-        return []
-    algorithm, prefix = shard.split("/")
-    assert algorithm in ALGORITHMS
-    rows = await database.all(
-        queries.KEYS_BETWEEN, {"location": location, "first": f"{algorithm}:{prefix}", "end": f"{algorithm}:{prefix}g"}
-    )
-    known = {row[0] for row in rows}
-    return [stored for stored in stored_here if stored.key not in known]
+        async for stored in store.stored():
+            keys = [each.key for each in stored]
+            between = {"location": location, "first": min(keys, default=""), "last": max(keys, default="")}
+            known = {row[0] for row in await database.all(queries.KEYS_BETWEEN, between)}
+            for each in stored:
+                if each.key not in known:
+                    yield location, each

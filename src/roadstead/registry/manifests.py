@@ -20,7 +20,7 @@ from roadstead.oci.digest import Digest
 from roadstead.oci.reference import Reference, Repository, Tag
 from roadstead.registry import queries
 from roadstead.registry.blobs import Clock
-from roadstead.registry.repositories import ensure_id, existing_id
+from roadstead.registry.repositories import ensure_id, lock
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,8 @@ class Manifests:
 
         async with self._database.transaction() as tx:
             now_us = self._clock()
-            repository_id = await ensure_id(tx, repository, now_us)
+            await ensure_id(tx, repository, now_us)
+            repository_id = await lock(tx, repository)
             await _check(tx, repository_id, reference, condition)
             known = await tx.one(queries.PUSHED_BEFORE, {"repository_id": repository_id, "digest": digest, "payload": payload})
             manifest_id = known[0] if known else await _add(tx, repository, repository_id, digest, parsed, payload, now_us)
@@ -114,7 +115,7 @@ class Manifests:
         Raises NameUnknown, ManifestUnknown.
         """
         async with self._database.transaction() as tx:
-            repository_id = await existing_id(tx, repository)
+            repository_id = await lock(tx, repository)
             known = await tx.one(queries.MANIFEST_ID, {"repository_id": repository_id, "digest": digest})
             if known is None:
                 raise unknown(repository, digest)
@@ -166,37 +167,43 @@ async def _add(
     )
     assert added is not None
     manifest_id = int(added[0])
-    for blob_id in blob_ids:
+    for blob_id, blob in blob_ids:
         this = {"repository_id": repository_id, "blob_id": blob_id}
         await tx.run(queries.ADD_MANIFEST_BLOB, {"manifest_id": manifest_id, **this})
-        await tx.run(queries.REFERENCE_LINK, this)
+        if not await tx.run(queries.REFERENCE_LINK, this):
+            raise missing([blob])
     for child in parsed.children:
         await tx.run(queries.ADD_MANIFEST_CHILD, {"manifest_id": manifest_id, "child": child.digest, "repository_id": repository_id})
     return manifest_id
 
 
-async def _present(tx: Transaction, repository: Repository, repository_id: int, parsed: oci.Manifest) -> list[int]:
-    """The ids of the blobs that a manifest names; all that miss are told at once."""
-    found, missing = [], []
+def missing(digests: Sequence[Digest]) -> ManifestBlobUnknown:
+    return ManifestBlobUnknown(
+        "the manifest names content that this repository does not have: push it first", [{"digest": digest} for digest in digests]
+    )
+
+
+async def _present(tx: Transaction, repository: Repository, repository_id: int, parsed: oci.Manifest) -> list[tuple[int, Digest]]:
+    """The ids and digests of the blobs that a manifest names; all that miss are told at once."""
+    found, absent = [], []
     for descriptor in parsed.blobs:
         row = await tx.one(queries.LINKED, {"repository_id": repository_id, "location": repository.location, "digest": descriptor.digest})
         if row is None:
             if not descriptor.foreign:
-                missing.append(descriptor.digest)
+                absent.append(descriptor.digest)
             continue
         _check_size(descriptor, row[1])
-        found.append(int(row[0]))
+        found.append((int(row[0]), descriptor.digest))
     for descriptor in parsed.children:
         row = await tx.one(queries.MANIFEST_SIZE, {"repository_id": repository_id, "digest": descriptor.digest})
         if row is None:
-            missing.append(descriptor.digest)
+            absent.append(descriptor.digest)
         else:
             _check_size(descriptor, row[0])
-    if missing:
-        raise ManifestBlobUnknown(
-            "the manifest names content that this repository does not have: push it first", [{"digest": digest} for digest in missing]
-        )
-    return found
+    if absent:
+        raise missing(absent)
+    # In one order everywhere, so that two pushes never wait for each other.
+    return sorted(found)
 
 
 def _check_size(descriptor: oci.Descriptor, size_bytes: int) -> None:

@@ -33,7 +33,7 @@ class Referrers:
                 "name": repository.name,
                 "subject": subject,
                 "artifact_type": artifact_type,
-                "last": last,
+                "last": queries.place(last),
                 "most": most,
             },
         )

@@ -7,7 +7,7 @@ import secrets
 
 from roadstead.api.distribution.manifests import matches
 from roadstead.api.distribution.services import Context
-from roadstead.api.messages import FileSlice, Headers, Part, Response
+from roadstead.api.messages import FileSlice, Headers, Part, Response, StreamSlice
 from roadstead.oci.digest import Digest
 from roadstead.registry.blobs import Blob
 
@@ -32,6 +32,11 @@ async def get(context: Context) -> Response:
     ]
     if matches(request.header(b"if-none-match"), blob.digest):
         return Response(304, headers, length_bytes=blob.size_bytes)
+    if blob.content is None and request.method == "GET":
+        elsewhere = await blob.store.url(blob.storage_key)
+        if elsewhere is not None:
+            # The bucket answers, with ranges and all; every pull comes here first, so the address needs to last for this one only.
+            return Response(307, [("docker-content-digest", blob.digest), ("cache-control", "no-store"), ("location", elsewhere)])
     # RFC 9110, 14.2: a range is defined for GET only, and to be ignored with HEAD.
     asked = request.header(b"range") if request.method == "GET" else ""
     if asked and request.header(b"if-range") in ("", etag):
@@ -50,8 +55,10 @@ def _slice(blob: Blob, span: Span) -> bytes | tuple[Part, ...]:
     start, length = span
     if blob.content is not None:
         return blob.content[start : start + length]
-    assert blob.path is not None
-    return (FileSlice(blob.path, start, length),)
+    path = blob.store.path(blob.storage_key)
+    if path is not None:
+        return (FileSlice(path, start, length),)
+    return (StreamSlice(blob.store.stream(blob.storage_key, start, length), length),)
 
 
 def _spans(header: str, size_bytes: int) -> list[Span] | None:

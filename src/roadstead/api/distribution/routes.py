@@ -17,6 +17,8 @@ from roadstead.api.messages import Request, Response
 from roadstead.errors import MethodUnsupported, NotFound
 from roadstead.oci.reference import Repository
 
+REMEMBERED_PATHS, REMEMBERED_LENGTH = 4096, 512
+
 
 class Permission(enum.Enum):
     PUBLIC = "public"
@@ -61,9 +63,25 @@ class Router:
         self._by_kind: dict[str, dict[str, Route]] = {}
         for route in routes:
             self._by_kind.setdefault(_kind(route.template), {})[route.method] = route
+        self._remembered: dict[tuple[str, str, str], tuple[Route, Repository | None, str]] = {}
 
     async def handle(self, request: Request) -> Response:
         """Raises RoadsteadError."""
+        asked = (request.method, request.location, request.path)
+        # The same few paths are asked for again and again, and taking one apart costs as much as reading its row.
+        found = self._remembered.get(asked)
+        if found is None:
+            found = self._find(request)
+            if len(request.path) < REMEMBERED_LENGTH:
+                if len(self._remembered) >= REMEMBERED_PATHS:
+                    self._remembered.clear()
+                self._remembered[asked] = found
+        route, repository, last = found
+        request.route = route.template
+        return await route.handler(Context(self._registry, request, repository, last))
+
+    def _find(self, request: Request) -> tuple[Route, Repository | None, str]:
+        """The row, the repository if its template has a name, and the path's last part. Raises NotFound, MethodUnsupported, NameInvalid."""
         kind, name, last = _split(request.path)
         methods = self._by_kind.get(kind)
         if methods is None:
@@ -73,8 +91,7 @@ class Router:
         route = methods.get(request.method)
         if route is None:
             raise MethodUnsupported(f"{request.method} is not possible here", tuple(sorted(methods)))
-        repository = None if kind.startswith("/") else Repository.parse(request.location, name)
-        return await route.handler(Context(self._registry, request, repository, last))
+        return route, None if kind.startswith("/") else Repository.parse(request.location, name), last
 
 
 def _kind(template: str) -> str:

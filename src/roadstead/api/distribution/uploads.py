@@ -30,13 +30,13 @@ async def begin(context: Context) -> Response:
     algorithm = request.parameter("digest-algorithm")
     if algorithm is not None and algorithm not in ALGORITHMS:
         raise UploadInvalid(f"digest-algorithm must be one of {', '.join(ALGORITHMS)}")
-    upload = context.registry.uploads.begin(repository, request.owner)
+    upload = await context.registry.uploads.begin(repository, request.owner)
     return Response(202, _state(repository, upload, 0))
 
 
 async def state(context: Context) -> Response:
     repository, upload = context.repository, context.last
-    offset_bytes = context.registry.uploads.offset(repository, context.request.owner, upload)
+    offset_bytes = await context.registry.uploads.offset(repository, context.request.owner, upload)
     return Response(204, _state(repository, upload, offset_bytes))
 
 
@@ -59,7 +59,7 @@ async def finish(context: Context) -> Response:
 
 
 async def cancel(context: Context) -> Response:
-    context.registry.uploads.cancel(context.repository, context.request.owner, context.last)
+    await context.registry.uploads.cancel(context.repository, context.request.owner, context.last)
     return Response(204)
 
 
