@@ -11,10 +11,24 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.kit.engines import ENGINES
 from tests.kit.push import connect
 from tests.kit.server import Server, serving
 
 _numbers = itertools.count()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--db", choices=("sqlite", "postgres"), default=ENGINES.database, help="what the servers keep names in")
+    parser.addoption("--blobs", choices=("folder", "s3"), default=ENGINES.blobs, help="what the servers keep bytes in")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    ENGINES.database, ENGINES.blobs = config.getoption("--db"), config.getoption("--blobs")
+
+
+def pytest_unconfigure() -> None:
+    ENGINES.remove()
 
 
 @pytest.fixture(scope="session")

@@ -55,8 +55,11 @@ def test_the_nearer_to_the_command_line_the_stronger(tmp_path: Path) -> None:
 def test_every_setting_can_be_in_the_file(tmp_path: Path, name: str) -> None:
     examples = {
         "data": '"/srv/registry"',
+        "database": '"postgresql://roadstead@db.example.com/roadstead"',
         "listen": '["127.0.0.1:1", "[::1]:2"]',
         "log_level": '"debug"',
+        "access_log": "true",
+        "otlp_endpoint": '"http://127.0.0.1:4318"',
         "locations": '{ eu = { hosts = ["eu.example.com"] } }',
     }
     file = written(tmp_path, f"{name} = {examples.get(name, '7')}\n")
@@ -78,6 +81,18 @@ def test_variables_are_read_as_what_they_stand_for() -> None:
     assert Path("/srv/registry") == settings.data
     assert [("127.0.0.1", 1), ("::1", 2)] == settings.addresses()
     assert (0.5, 1000) == (settings.gc_grace_seconds, settings.max_blob_bytes)
+
+
+def test_a_bucket_for_a_location_leaves_it_its_hosts(tmp_path: Path) -> None:
+    """In a file as in the variable, which is JSON of the same form."""
+    file = written(tmp_path, '[locations.eu]\nstorage = "s3://bucket/eu"\nredirect = false\n[locations.eu.options]\nregion = "eu-west-1"\n')
+    variable = {"ROADSTEAD_LOCATIONS": '{"eu": {"storage": "s3://bucket/eu", "redirect": false, "options": {"region": "eu-west-1"}}}'}
+
+    for settings in (load(file, {}, NOTHING), load(None, {}, variable)):
+        location = settings.locations["eu"]
+        assert (("eu.gcr.io",), "s3://bucket/eu", {"region": "eu-west-1"}) == (location.hosts, location.storage, location.options)
+        assert not location.redirect
+        assert "" == settings.locations["us"].storage
 
 
 def test_a_location_is_added_to_those_of_gcr_and_one_can_be_renamed(tmp_path: Path) -> None:
@@ -111,7 +126,12 @@ WRONG_FILES = {
     "locations that are a text": 'locations = "eu"',
     "a location that is a text": 'locations.eu = "eu.example.com"',
     "a location without hosts": "locations.eu = { hosts = [] }",
-    "a location with an unknown field": 'locations.eu = { hosts = ["e"], storage = "s3" }',
+    "a location with an unknown field": 'locations.eu = { hosts = ["e"], colour = "red" }',
+    "a storage that is no address": 'locations.eu = { storage = "bucket" }',
+    "a storage of an unknown kind": 'locations.eu = { storage = "ftp://bucket" }',
+    "a database that is no address": 'database = "localhost"',
+    "a database of an unknown kind": 'database = "mysql://localhost/roadstead"',
+    "no connections": "database_connections = 0",
     "a location that is a path": '[locations."../../etc"]\nhosts = ["e"]',
     "a location with a slash": '[locations."a/b"]\nhosts = ["e"]',
     "a host with a port": 'locations.eu = { hosts = ["eu.example.com:443"] }',

@@ -7,6 +7,7 @@ from random import Random
 import httpx
 import pytest
 
+from tests.kit.engines import only_with
 from tests.kit.push import image, push, push_blob
 from tests.kit.raw import Raw, request
 from tests.kit.server import Server
@@ -43,6 +44,7 @@ def test_what_is_pushed_to_one_location_is_unknown_at_the_others(client: httpx.C
 
 
 @pytest.mark.parametrize("host", LOCATIONS)
+@only_with("each location's bucket and prefix is a setting", blobs="folder")
 def test_each_location_keeps_its_bytes_in_its_own_folder(server: Server, client: httpx.Client, repository: str, host: str) -> None:
     """Data that must stay in the EU stays in the EU's storage."""
     content = LARGE + repository.encode()

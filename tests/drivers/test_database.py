@@ -6,26 +6,33 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, text, update
 
 from roadstead.db import schema
 from roadstead.db.database import Database, Statement, Transaction
-from roadstead.db.migrate import migrate_sqlite
+from roadstead.db.migrate import migrate_postgres, migrate_sqlite
+from roadstead.db.postgres import PostgresDatabase
 from roadstead.db.sqlite import SQLiteDatabase
+from roadstead.errors import RequestInvalid, StorageBroken
 from roadstead.registry import queries
+from tests.kit.engines import ENGINES
 
 pytestmark = pytest.mark.anyio
 
 _settings = schema.settings.c
+# Where writers run side by side, what is read in order to be changed is locked.
+GET_TO_CHANGE = Statement(select(_settings.value).where(_settings.name == bindparam("name")).with_for_update())
 GET = Statement(select(_settings.value).where(_settings.name == bindparam("name")))
 ALL = Statement(select(_settings.name, _settings.value).where(_settings.name.like("test %")).order_by(_settings.name))
 PUT = Statement(insert(schema.settings).values(name=bindparam("name"), value=bindparam("value")))
 CHANGE = Statement(update(schema.settings).where(_settings.name == bindparam("key")).values(value=bindparam("new")))
 DROP = Statement(delete(schema.settings).where(_settings.name.like(bindparam("pattern"))))
+
+CONNECTIONS = 4
 
 Open = Callable[[], Database]
 """Another process's door to the same database."""
@@ -40,7 +47,19 @@ def sqlite(folder: Path) -> Open:
     return lambda: SQLiteDatabase(folder / "registry.sqlite")
 
 
-DATABASES: dict[str, Callable[[Path], Open]] = {"sqlite": sqlite}
+def postgres(folder: Path) -> Open:
+    """The folder only keeps the address of a database of its own, for other processes."""
+    file = folder / "address"
+    if not file.exists():
+        file.write_text(ENGINES.postgres().new_database())
+        asyncio.run(migrate_postgres(file.read_text()))
+    address = file.read_text()
+    return lambda: PostgresDatabase(address, CONNECTIONS)
+
+
+DATABASES: dict[str, Callable[[Path], Open]] = {"sqlite": sqlite, "postgres": postgres}
+only_sqlite = pytest.mark.parametrize("kind", ["sqlite"])
+only_postgres = pytest.mark.parametrize("kind", ["postgres"])
 
 
 @pytest.fixture(params=DATABASES)
@@ -194,7 +213,7 @@ async def test_a_read_after_a_commit_is_never_stale(door: Open) -> None:
 
 async def increment(database: Database, name: str) -> None:
     async with database.transaction() as tx:
-        row = await tx.one(GET, {"name": name})
+        row = await tx.one(GET_TO_CHANGE, {"name": name})
         assert row is not None
         await asyncio.sleep(0)  # others run here; none of them may be inside a transaction
         await tx.run(CHANGE, {"key": name, "new": str(int(row[0]) + 1).encode()})
@@ -279,6 +298,7 @@ async def in_the_queue(work: asyncio.Task[None]) -> None:
     assert not work.done()
 
 
+@only_sqlite
 @pytest.mark.parametrize("same", [True, False], ids=["of the same instance", "of another instance"])
 async def test_a_writer_waits_for_the_one_before(door: Open, same: bool) -> None:
     async with opened(door) as (database, other):
@@ -291,6 +311,7 @@ async def test_a_writer_waits_for_the_one_before(door: Open, same: bool) -> None
         assert ["a"] == await names(database)
 
 
+@only_sqlite
 @pytest.mark.parametrize("same", [True, False], ids=["of the same instance", "of another instance"])
 async def test_a_waiter_that_was_cancelled_gives_the_lock_back(door: Open, same: bool) -> None:
     async with opened(door) as (database, other):
@@ -307,6 +328,7 @@ async def test_a_waiter_that_was_cancelled_gives_the_lock_back(door: Open, same:
         assert 3 == len(await names(other))
 
 
+@only_sqlite
 async def test_a_waiter_that_was_cancelled_takes_the_lock_from_nobody(door: Open) -> None:
     """
     One waits and is cancelled, the next of the same instance waits and gets in: the first one's late end must not let a third
@@ -420,3 +442,115 @@ async def test_a_row_that_others_need_cannot_go(door: Open) -> None:
                 await tx.run(queries.DELETE_MANIFEST, {"manifest_id": manifest_id})
 
         assert (b"{}", "a/b", "d") == await database.one(queries.MANIFEST_BY_TAG, {"location": "gcr", "name": "p/a", "tag": "v1"})
+
+
+# Connections of a pool
+
+
+async def cancelled(work: asyncio.Task[None], after_seconds: float) -> None:
+    await asyncio.sleep(after_seconds)
+    work.cancel()
+    await asyncio.gather(work, return_exceptions=True)
+
+
+async def leftovers(database: Database) -> int:
+    """Connections of this database's that are in a transaction and wait for their client."""
+    row = await database.one(IDLE_IN_TRANSACTION, {})
+    assert row is not None
+    return int(row[0])
+
+
+IDLE_IN_TRANSACTION = Statement(text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in%'"))
+SLEEP = Statement(text("SELECT pg_sleep(30)"))
+END_ALL_CONNECTIONS = Statement(
+    text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+)
+
+
+@only_postgres
+@pytest.mark.parametrize("moment", [0.0, 0.001, 0.003, 0.01, 0.05])
+async def test_whatever_a_cancelled_transaction_was_at_its_connection_is_clean_afterwards(door: Open, moment: float) -> None:
+    """At its beginning, in a statement, waiting for a lock, between statements or in its commit."""
+    async with opened(door) as (database, other):
+        await put(database, "count", b"0")
+
+        async def work(number: int) -> None:
+            async with database.transaction() as tx:
+                await tx.one(GET_TO_CHANGE, {"name": "test count"})
+                await tx.run(PUT, {"name": f"test {moment} {number}", "value": b"1"})
+                if number % 3 == 1:
+                    await tx.one(SLEEP, {})
+                await asyncio.sleep(0.002)
+
+        tasks = [asyncio.create_task(work(number)) for number in range(2 * CONNECTIONS)]
+        await asyncio.gather(*(cancelled(task, moment) for task in tasks))
+
+        for number in range(2 * CONNECTIONS):
+            await soon(asyncio.ensure_future(increment(database, "test count")))
+            await soon(asyncio.ensure_future(put(database, f"after {number}")))
+        assert 0 == await leftovers(other)
+        assert (str(2 * CONNECTIONS).encode(),) == await other.one(GET, {"name": "test count"})
+
+
+@only_postgres
+async def test_connections_that_the_server_ended_are_replaced_unseen(door: Open) -> None:
+    """As after its restart: nothing had happened yet, so reads and beginnings are tried again."""
+    async with opened(door) as (database, other):
+        for number in range(20):
+            await put(database, f"{number}")
+            await other.all(END_ALL_CONNECTIONS, {})
+            assert number + 1 == len(await names(database))
+            await other.all(END_ALL_CONNECTIONS, {})
+
+
+@only_postgres
+async def test_a_transaction_whose_connection_broke_is_undone_and_says_so(door: Open) -> None:
+    async with opened(door) as (database, other):
+        with pytest.raises(StorageBroken):
+            async with database.transaction() as tx:
+                await tx.run(PUT, {"name": "test lost", "value": b"1"})
+                await other.all(END_ALL_CONNECTIONS, {})
+                await tx.run(PUT, {"name": "test lost too", "value": b"1"})
+
+        await put(database, "next")
+        assert ["next"] == await names(database)
+
+
+@only_postgres
+async def test_a_failure_that_the_block_hides_is_not_taken_for_success(door: Open) -> None:
+    """PostgreSQL answers such a COMMIT with ROLLBACK, and no error."""
+    async with opened(door) as (database, _):
+        await put(database, "a")
+        with pytest.raises(StorageBroken):
+            async with database.transaction() as tx:
+                await tx.run(PUT, {"name": "test b", "value": b"1"})
+                with suppress(Exception):
+                    await tx.run(PUT, {"name": "test a", "value": b"twice"})
+
+        assert ["a"] == await names(database)
+
+
+@only_postgres
+async def test_nobody_queues_for_ever_when_all_connections_are_busy(door: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("roadstead.db.postgres.CONNECT_SECONDS", 0.3)
+    async with opened(door) as (database, _):
+        held = [Held(database) for _ in range(CONNECTIONS)]
+        for each in held:
+            await each.__aenter__()
+        with pytest.raises(StorageBroken):
+            await names(database)
+        with pytest.raises(StorageBroken):
+            await put(database, "a")
+        for each in held:
+            await each.let_go()
+        await put(database, "b")
+        assert ["b"] == await names(database)
+
+
+@only_postgres
+async def test_a_text_that_postgresql_cannot_hold_is_the_client_s_mistake(door: Open) -> None:
+    async with opened(door) as (database, _):
+        with pytest.raises(RequestInvalid):
+            await put(database, "nul \0")
+        with pytest.raises(RequestInvalid):
+            await database.one(GET, {"name": "\0"})

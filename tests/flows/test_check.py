@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
-import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
@@ -12,6 +12,12 @@ from typing import Any
 
 import pytest
 
+from roadstead import config, wiring
+from roadstead.blobs.store import BlobStore
+from roadstead.oci.digest import Digest
+from roadstead.registry.check import Checker, Finding
+from tests.kit.engines import only_with
+from tests.kit.inside import Inside
 from tests.kit.ledger import Ledger
 from tests.kit.load import Client, Pushed, Wire, digest_of, image_manifest
 from tests.kit.server import Server, serving
@@ -25,14 +31,13 @@ class Stored:
 
     def __init__(self, server: Server, repository: str, image: Pushed) -> None:
         self.server = server
+        self.inside = Inside(server)
         self.repository = repository
         self.image = image
 
     @property
     def large_file(self) -> Path:
-        encoded = digest_of(LARGE).removeprefix("sha256:")
-        (file,) = self.server.data.glob(f"blobs/*/sha256/{encoded[:2]}/{encoded}*")
-        return file
+        return self.inside.file_of(digest_of(LARGE))
 
     def check(self, *options: str) -> tuple[int, list[dict[str, Any]]]:
         """Exit code and findings."""
@@ -72,18 +77,12 @@ def flip_a_byte(file: Path) -> None:
     file.write_bytes(content)
 
 
-def change_small_blob(data: Path) -> None:
-    connection = sqlite3.connect(data / "registry.sqlite")
-    with connection:
-        connection.execute("UPDATE blobs SET content = ? WHERE digest = ?", (b"wrong" + SMALL[5:], digest_of(SMALL)))
-    connection.close()
+def change_small_blob(inside: Inside) -> None:
+    inside.rows("UPDATE blobs SET content = ? WHERE digest = ?", b"wrong" + SMALL[5:], digest_of(SMALL))
 
 
-def change_manifest(data: Path) -> None:
-    connection = sqlite3.connect(data / "registry.sqlite")
-    with connection:
-        connection.execute("UPDATE manifests SET payload = ?", (b"{}",))
-    connection.close()
+def change_manifest(inside: Inside) -> None:
+    inside.rows("UPDATE manifests SET payload = ?", b"{}")
 
 
 def cut_short(file: Path) -> None:
@@ -102,7 +101,7 @@ DAMAGES: dict[str, tuple[Callable[[Stored], None], str, str]] = {
     "a flipped byte in a file": (lambda stored: flip_a_byte(stored.large_file), "corrupt", digest_of(LARGE)),
     "a file cut short": (lambda stored: cut_short(stored.large_file), "corrupt", digest_of(LARGE)),
     "a lost file": (lambda stored: stored.large_file.unlink(), "missing", digest_of(LARGE)),
-    "wrong bytes in the database": (lambda stored: change_small_blob(stored.server.data), "corrupt", digest_of(SMALL)),
+    "wrong bytes in the database": (lambda stored: change_small_blob(stored.inside), "corrupt", digest_of(SMALL)),
 }
 
 
@@ -147,7 +146,7 @@ def test_damaged_files_are_put_aside_not_thrown_away(stored: Stored) -> None:
 
     stored.check("--repair")
 
-    assert [damaged] == [file.read_bytes() for file in stored.server.data.glob("blobs/*/quarantine/*")]
+    assert [damaged] == [file.read_bytes() for file in stored.inside.quarantine()]
 
 
 def test_a_file_that_no_blob_needs_is_an_orphan_and_a_repair_removes_it(stored: Stored) -> None:
@@ -165,7 +164,7 @@ def test_a_file_that_no_blob_needs_is_an_orphan_and_a_repair_removes_it(stored: 
 
 
 def test_a_damaged_manifest_is_found(stored: Stored) -> None:
-    change_manifest(stored.server.data)
+    change_manifest(stored.inside)
 
     code, findings = stored.check()
 
@@ -174,7 +173,7 @@ def test_a_damaged_manifest_is_found(stored: Stored) -> None:
 
 
 def test_a_damaged_manifest_is_healed_by_the_next_push_of_it(stored: Stored) -> None:
-    change_manifest(stored.server.data)
+    change_manifest(stored.inside)
 
     stored.check("--repair")
     stored.server.start()
@@ -184,6 +183,7 @@ def test_a_damaged_manifest_is_healed_by_the_next_push_of_it(stored: Stored) -> 
     assert (0, []) == stored.check()
 
 
+@only_with("PostgreSQL looks after its own files", database="sqlite")
 def test_a_damaged_database_file_is_found(stored: Stored) -> None:
     """SQLite's own check belongs to it: a page that no row of blobs or manifests is on may be broken too."""
     with (stored.server.data / "registry.sqlite").open("r+b") as database:
@@ -207,6 +207,7 @@ def test_check_beside_a_running_server_finds_nothing_wrong(stored: Stored) -> No
     assert (0, []) == stored.check()
 
 
+@only_with("a bucket's names are all ours", blobs="folder")
 def test_a_file_with_an_odd_name_among_the_blobs_does_not_stop_the_check(stored: Stored) -> None:
     """Operators and backup programs leave things behind."""
     stored.large_file.with_name("lost+found").mkdir()
@@ -216,3 +217,45 @@ def test_a_file_with_an_odd_name_among_the_blobs_does_not_stop_the_check(stored:
 
     assert 1 == code
     assert {("orphaned", "file")} == set(kinds(findings))
+
+
+class Meanwhile:
+    """A blob store in which something happens while a blob is read."""
+
+    def __init__(self, store: BlobStore, happen: Callable[[], object]) -> None:
+        self._store = store
+        self._happen = happen
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def digest_of(self, key: str, algorithm: str) -> tuple[int, Digest] | None:
+        found = await self._store.digest_of(key, algorithm)
+        await asyncio.to_thread(self._happen)
+        return found
+
+
+MEANWHILE = {
+    "freed by collection": "DELETE FROM blobs WHERE digest = ?",
+    "healed by a push": "UPDATE blobs SET storage_key = 'another' WHERE digest = ?",
+}
+
+
+@pytest.mark.parametrize("event", MEANWHILE)
+def test_what_was_freed_or_healed_while_it_was_read_is_no_finding(stored: Stored, event: str) -> None:
+    """And a repair does not make a blob forget the bytes that a push has just given it."""
+    digest = digest_of(LARGE)
+    stored.large_file.unlink()
+    stored.inside.rows("DELETE FROM manifest_blobs")
+    stored.inside.rows("DELETE FROM blob_links")
+
+    async def check() -> list[Finding]:
+        own = wiring.parts(config.load(None, {"data": stored.server.data}, stored.server.env))
+        stores = {**own.stores, "gcr": Meanwhile(own.stores["gcr"], lambda: stored.inside.rows(MEANWHILE[event], digest))}
+        try:
+            return await Checker(own.database, stores, repair=True, progress=lambda _: None).run()
+        finally:
+            await own.database.close()
+
+    assert [] == asyncio.run(check())
+    assert [("another",)] * (event == "healed by a push") == stored.inside.rows("SELECT storage_key FROM blobs WHERE digest = ?", digest)

@@ -11,16 +11,19 @@ import json
 import os
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from tests.kit.engines import ENGINES
+from tests.kit.inside import Inside
 from tests.kit.ledger import BLOB, MANIFEST, TAG, Key, Ledger
 from tests.kit.load import Client, Pushed, Verdict, Wire, digest_of, image_manifest, verify
 from tests.kit.pushers import Actor, Load, pushers, some_bytes
-from tests.kit.server import Server, serving
+from tests.kit.server import Server, Worker, serving
 
 SOAK_SECONDS = float(os.environ.get("ROADSTEAD_SOAK_SECONDS", "20"))
 SEED = int(os.environ.get("ROADSTEAD_SEED", "1"))
@@ -129,7 +132,7 @@ def recyclers(ledger: Ledger, project: str, number: int) -> list[Recycler]:
 
 
 def stored_bytes(server: Server) -> int:
-    return sum(file.stat().st_size for file in server.data.glob("blobs/*/sha256/*/*"))
+    return Inside(server).stored_bytes()
 
 
 def delete_everything(server: Server, ledger: Ledger) -> None:
@@ -148,6 +151,19 @@ def freed(server: Server) -> bool:
     return stored_bytes(server) == 0
 
 
+@contextmanager
+def another_worker(server: Server, data: Path) -> Iterator[None]:
+    """Where several machines can work on one database, two collect at the same time."""
+    if ENGINES.database == "sqlite":
+        yield
+        return
+    worker = Worker(data, env=server.env).start()
+    try:
+        yield
+    finally:
+        worker.stop()
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(300 + 2 * SOAK_SECONDS)
 def test_collection_takes_nothing_that_a_client_may_rely_on(tmp_path: Path, project: str) -> None:
@@ -157,7 +173,7 @@ def test_collection_takes_nothing_that_a_client_may_rely_on(tmp_path: Path, proj
     actors: list[Actor] = [*recycling, *pushers(ledger, project, 3, SEED)]
     load = Load(ledger, actors)
 
-    with serving(tmp_path / "data", env=SETTINGS) as server:
+    with serving(tmp_path / "data", env=SETTINGS) as server, another_worker(server, tmp_path / "another"):
         load.start(server.url)
         until = time.monotonic() + SOAK_SECONDS
         while time.monotonic() < until:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.kit.engines import only_with
 from tests.kit.ledger import Ledger
 from tests.kit.load import Client, Refused, Wire, image_manifest, verify
 from tests.kit.pushers import some_bytes
@@ -20,6 +21,8 @@ from tests.kit.server import Server, serving
 DISK_MIB = 24
 LEFT_FREE_BYTES = 1_500_000
 STATUS = {503, 507}
+
+pytestmark = only_with("the full disk is that of the data folder", database="sqlite", blobs="folder")
 
 
 @pytest.fixture

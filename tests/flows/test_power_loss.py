@@ -26,6 +26,7 @@ from pathlib import Path
 import pytest
 
 from tests.kit import trace
+from tests.kit.engines import only_with
 from tests.kit.ledger import BLOB, MANIFEST, TAG, Key, Ledger
 from tests.kit.load import Client, Verdict, Wire, digest_of, expectations, image_manifest, verify
 from tests.kit.powerloss import Disk, rebuild
@@ -43,6 +44,8 @@ STARTED_SERVERS = 10
 CHECKED_SERVERS = 3
 FIRST_STARTS = 12
 BURSTS, PAUSE_SECONDS = 3, 1.0
+
+pytestmark = only_with("it follows the system calls on the data folder", database="sqlite", blobs="folder")
 
 
 @dataclass

@@ -32,10 +32,11 @@ class Broken(Exception):
 class Refused(Exception):
     """An answer, but not the one that was hoped for."""
 
-    def __init__(self, status: int, body: bytes) -> None:
-        super().__init__(f"{status} {body[:300].decode(errors='replace')}")
-        self.status = status
-        self.body = body
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(f"{answer.status} {answer.body[:300].decode(errors='replace')}")
+        self.status = answer.status
+        self.headers = answer.headers
+        self.body = answer.body
 
     @property
     def codes(self) -> list[str]:
@@ -73,7 +74,7 @@ class Wire:
         """Raises Broken, Refused."""
         answer = self.request(method, path, body, **headers)
         if answer.status != status:
-            raise Refused(answer.status, answer.body)
+            raise Refused(answer)
         return answer
 
     def close(self) -> None:
@@ -139,7 +140,7 @@ class Client:
     def has_blob(self, repository: str, digest: str) -> bool:
         answer = self.wire.request("HEAD", f"/v2/{repository}/blobs/{digest}")
         if answer.status not in (200, 404):
-            raise Refused(answer.status, answer.body)
+            raise Refused(answer)
         return answer.status == 200
 
     def mount(self, repository: str, digest: str, source: str) -> bool:
@@ -225,7 +226,7 @@ def verify(
         room = "blobs" if key.kind == BLOB else "manifests"
         answer = local.wire.request("GET", f"/v2/{key.repository}/{room}/{key.name}")
         if answer.status not in (200, 404):
-            raise Refused(answer.status, answer.body)
+            raise Refused(answer)
         return key, digest_of(answer.body) if answer.status == 200 else None
 
     with ThreadPoolExecutor(4) as pool:

@@ -7,7 +7,8 @@ import math
 import random
 import threading
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -143,11 +144,17 @@ class Actor(Protocol):
 
 
 class Load:
-    """Actors in threads; they go on after a broken connection, and write down every answer that should not have been."""
+    """
+    Actors in threads; they go on after a broken connection, and write down every answer that should not have been.
 
-    def __init__(self, ledger: Ledger, actors: Sequence[Actor]) -> None:
+    excuse: names the kind of an error that may be during an outage, None for any other; excused counts those.
+    """
+
+    def __init__(self, ledger: Ledger, actors: Sequence[Actor], excuse: Callable[[Exception], str | None] = lambda error: None) -> None:
         self.ledger = ledger
         self.actors = actors
+        self.excused: Counter[str] = Counter()
+        self._excuse = excuse
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
 
@@ -172,8 +179,14 @@ class Load:
             try:
                 actor.turn()
             except Broken:
+                self.excused["connection broken"] += 1
                 self._stop.wait(0.02)
             except Exception as error:
+                kind = self._excuse(error)
+                if kind is not None:
+                    self.excused[kind] += 1
+                    self._stop.wait(0.05)
+                    continue
                 self.ledger.surprised(f"{type(actor).__name__}: {error!r}", time.monotonic() - begun)
                 self._stop.wait(0.1)
 

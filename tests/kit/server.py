@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.kit.engines import ENGINES
+
 STARTUP_SECONDS = 30
 
 
@@ -26,7 +28,7 @@ class Server:
         self.data = data
         self.options = options
         self.command = list(command)
-        self.env = {**os.environ, **(env or {})}
+        self.env = {**os.environ, **ENGINES.environment(data), **(env or {})}
         self.port = 0
         self.process: subprocess.Popen[bytes] | None = None
         self.log = data.parent / f"{data.name}.log"
@@ -43,7 +45,7 @@ class Server:
         """Returns once requests are answered; the port stays the same over restarts."""
         ready = self.data.parent / f"{self.data.name}.ready"
         ready.unlink(missing_ok=True)
-        arguments = ["serve", "--data", str(self.data), "--listen", f"127.0.0.1:{self.port}", "--ready-file", str(ready)]
+        arguments = [*self.role(), "--data", str(self.data), "--ready-file", str(ready)]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [*self.command, sys.executable, "-m", "roadstead", *arguments, *self.options],
@@ -57,8 +59,12 @@ class Server:
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"the server did not start:\n{self.log.read_text()[-4000:]}")
             time.sleep(0.01)
-        self.port = int(ready.read_text().strip().rsplit(":", 1)[1])
+        addresses = ready.read_text().split()
+        self.port = int(addresses[0].rsplit(":", 1)[1]) if addresses else 0
         return self
+
+    def role(self) -> list[str]:
+        return ["serve", "--listen", f"127.0.0.1:{self.port}"]
 
     def kill(self) -> None:
         """SIGKILL to every process of the server at once."""
@@ -86,6 +92,13 @@ class Server:
             env=self.env,
             check=False,
         )
+
+
+class Worker(Server):
+    """`roadstead worker`: jobs and collection, no requests."""
+
+    def role(self) -> list[str]:
+        return ["worker"]
 
 
 @contextmanager

@@ -1,0 +1,74 @@
+"""Every read of a hot path finds its rows through an index, however many there are (design: no hot path worse than logarithmic)."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import bindparam, select
+
+from roadstead.db.database import Statement
+from roadstead.db.migrate import migrate_sqlite
+from roadstead.registry import queries
+
+HOT = [
+    "REPOSITORY_ID",
+    "CATALOG",
+    "MANIFEST_BY_TAG",
+    "MANIFEST_BY_DIGEST",
+    "BLOB",
+    "TAGS",
+    "REFERRERS",
+    "BLOB_ID",
+    "LINKED",
+    "LINKED_ANYWHERE",
+    "NEEDED_BY",
+    "PUSHED_BEFORE",
+    "MANIFEST_SIZE",
+    "TAGGED_DIGEST",
+    "BLOBS_OF",
+    "COLLECTABLE",
+    "KEYS_BETWEEN",
+    "SEGMENTS_OF",
+]
+
+
+@pytest.fixture
+def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    migrate_sqlite(tmp_path / "data/registry.sqlite")
+    opened = sqlite3.connect(tmp_path / "data/registry.sqlite")
+    yield opened
+    opened.close()
+
+
+def plan(connection: sqlite3.Connection, statement: Statement) -> list[str]:
+    sql, fixed = statement.sqlite
+    names = [part for part in sql.replace(")", " ").replace(",", " ").split() if part.startswith(":")]
+    values = {name[1:]: fixed.get(name[1:], 1) for name in names}
+    return [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", values)]
+
+
+@pytest.mark.parametrize("name", HOT)
+def test_a_hot_read_walks_no_table_and_sorts_nothing(connection: sqlite3.Connection, name: str) -> None:
+    steps = plan(connection, getattr(queries, name))
+
+    assert steps
+    assert [] == [step for step in steps if step.startswith("SCAN") or "TEMP B-TREE" in step]
+
+
+def test_the_page_of_a_tag_list_begins_where_it_is_asked_for(connection: sqlite3.Connection) -> None:
+    """Without the range over the index's expression a page would cost what all tags before it cost."""
+    (step,) = plan(connection, queries.TAGS)
+
+    assert "tags_in_order (repository_id=? AND <expr>>?)" in step
+
+
+def test_a_statement_without_an_index_is_found_out(connection: sqlite3.Connection) -> None:
+    """The tests above could not fail if this one did."""
+    by_size = Statement(select(queries.b.id).where(queries.b.size_bytes == bindparam("size")).order_by(queries.b.created_at_us))
+
+    steps = plan(connection, by_size)
+
+    assert [True, True] == [steps[0].startswith("SCAN"), "TEMP B-TREE" in steps[1]]
