@@ -12,8 +12,13 @@ BIN     := $(VENV)/bin
 PIP     := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST  := $(BIN)/python -m pytest
 
+ENGINES := --db=postgres --blobs=s3
+# What needs no engine, or chooses its engines itself, is not run twice.
+OWN_ENGINES := $(addprefix --ignore=tests/,oci house flows/test_many_nodes.py flows/test_backup.py flows/test_moving.py conformance/test_our_image.py)
+PARALLEL := -n $(WORKERS) --dist loadfile
+
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast check static tools conformance soak bench lock clean
+.PHONY: help run test test-fast test-engines check static tools conformance soak bench growth nodes image lock clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name says; do printf '  make %-12s %s\n' "$$name" "$$says"; done
@@ -21,14 +26,19 @@ help: ## list these targets
 run: $(VENV)/ready-to-run ## serve on 127.0.0.1:5000 with the folder data (LISTEN=, DATA=, ARGS= change that)
 	@exec $(BIN)/roadstead serve --data '$(DATA)' --listen '$(LISTEN)' $(ARGS)
 
-test: $(VENV)/ready-to-test ## install what the tests need, then run everything: checks, fast tests, slow tests
+test: $(VENV)/ready-to-test ## install what the tests need, then run everything: checks, fast tests, slow tests, both pairs of engines
 	tests/install-tools
 	@$(MAKE) --no-print-directory static
-	$(PYTEST) -m 'not slow' -n $(WORKERS) --dist loadfile $(ARGS)
+	$(PYTEST) -m 'not slow' $(PARALLEL) $(ARGS)
+	@$(MAKE) --no-print-directory test-engines
 	$(PYTEST) -m slow $(ARGS)
 
 test-fast: $(VENV)/ready-to-test ## the tests that take no more than a few seconds each
-	$(PYTEST) -m 'not slow' -n $(WORKERS) --dist loadfile $(ARGS)
+	$(PYTEST) -m 'not slow' $(PARALLEL) $(ARGS)
+
+test-engines: $(VENV)/ready-to-test ## the same tests, fast and slow, on PostgreSQL and a real S3 server
+	$(PYTEST) $(ENGINES) $(OWN_ENGINES) -m 'not slow' $(PARALLEL) $(ARGS)
+	$(PYTEST) $(ENGINES) $(OWN_ENGINES) -m slow $(ARGS)
 
 check: static test-fast ## format, lint, types, import contracts, fast tests
 
@@ -52,6 +62,15 @@ soak: $(VENV)/ready-to-test tools ## the crash, power loss, full disk and collec
 
 bench: $(VENV)/ready-to-run tools ## compare with other registries in one run
 	bench/run $(ARGS)
+
+growth: $(VENV)/ready-to-test tools ## how the figures grow from 1,000 to 1,000,000 tags, on both databases
+	$(BIN)/python bench/growth.py $(ARGS)
+
+nodes: $(VENV)/ready-to-test tools ## one, two and three nodes, and what a request costs there
+	$(BIN)/python bench/nodes.py $(ARGS)
+
+image: $(VENV)/ready-to-run ## make the container image and push it: ARGS='--push http://127.0.0.1:5000/my-project/roadstead:v1' (as root)
+	$(BIN)/python deploy/image $(ARGS)
 
 lock: $(VENV)/bin/python ## write the lock files anew from pyproject.toml (ARGS=--upgrade takes newer versions)
 	$(BIN)/python -m venv .cache/lock
