@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.kit.engines import only_with
 from tests.kit.push import OCTETS, connect, digest, error, push_blob
 from tests.kit.raw import Raw, request
 from tests.kit.server import Server
@@ -483,6 +484,7 @@ def test_of_several_first_chunks_at_once_exactly_one_is_taken(server: Server, cl
 
 
 @pytest.mark.slow
+@only_with("nobody holds an upload into a bucket: there the second to end is told that it was overtaken", blobs="folder")
 def test_a_second_request_while_one_is_writing_is_told_to_wait(server: Server, client: httpx.Client, upload: str) -> None:
     """It waits a moment for the first to end, for that is what a client that lost its connection sees; then it is refused."""
     with Raw(server.port) as busy:

@@ -11,6 +11,7 @@ from sqlalchemy import bindparam, select
 
 from roadstead.db.database import Statement
 from roadstead.db.migrate import migrate_sqlite
+from roadstead.db.schema import metadata
 from roadstead.registry import queries
 
 HOT = [
@@ -56,6 +57,18 @@ def test_a_hot_read_walks_no_table_and_sorts_nothing(connection: sqlite3.Connect
 
     assert steps
     assert [] == [step for step in steps if step.startswith("SCAN") or "TEMP B-TREE" in step]
+
+
+@pytest.mark.parametrize("parent", ["blobs", "manifests", "uploads"])
+def test_whoever_is_deleted_is_found_among_those_that_name_it(parent: str) -> None:
+    """A foreign key is checked at each deletion; without an index that begins with it, by reading the whole table that has it."""
+    naming = [key for table in metadata.tables.values() for key in table.foreign_keys if key.column.table.name == parent]
+
+    assert naming
+    for key in naming:
+        table = key.parent.table
+        first = {index.columns[0].name for index in table.indexes if len(index.columns)} | {next(iter(table.primary_key)).name}
+        assert key.parent.name in first, f"{table.name}.{key.parent.name}"
 
 
 def test_the_page_of_a_tag_list_begins_where_it_is_asked_for(connection: sqlite3.Connection) -> None:

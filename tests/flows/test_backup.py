@@ -28,6 +28,7 @@ from roadstead.jobs.queue import Postponed
 from roadstead.oci.digest import Digest
 from roadstead.registry import keep
 from roadstead.registry.gc import Collector
+from tests.kit.engines import ENGINES
 from tests.kit.installations import EMBEDDED, SCALED, Installation, environment
 from tests.kit.ledger import Key, Ledger
 from tests.kit.load import Client, Pushed, Refused, Wire, digest_of, image_manifest, verify
@@ -143,6 +144,7 @@ def test_collection_takes_nothing_that_a_backup_under_way_needs(tmp_path: Path, 
         kept = json.loads(source.run("check", "--format", "json").stdout)["findings"]
         backing_up.send_signal(signal.SIGCONT)
         code = backing_up.wait()
+    assert 0 == code
     restored.json("restore", str(folder))
     with serving(restored) as server:
         read = [
@@ -150,7 +152,6 @@ def test_collection_takes_nothing_that_a_backup_under_way_needs(tmp_path: Path, 
             for i, b in zip(images, layers, strict=True)
         ]
 
-    assert 0 == code
     assert collected
     assert {"orphaned"} == {finding["kind"] for finding in kept}
     assert len(layers) == len(kept)
@@ -381,3 +382,18 @@ def test_a_backup_that_was_killed_keeps_bytes_for_a_while_only(tmp_path: Path) -
 
 async def one_batch() -> AsyncIterator[list[bytes]]:
     yield [LARGE]
+
+
+def test_a_bucket_that_does_not_answer_is_an_error_and_no_damage(tmp_path: Path, project: str) -> None:
+    """Nothing may be left out of a backup because the storage was away for a moment."""
+    source, folder = Installation(tmp_path / "source", SCALED), tmp_path / "backup"
+    with serving(source) as server:
+        push(server.url, f"{project}/image", LARGE)
+        ENGINES.s3().stop()
+        failed = source.run("backup", str(folder))
+        ENGINES.s3().start()
+        again = source.run("backup", str(folder))
+
+    assert 2 == failed.returncode
+    assert "storage does not answer" in failed.stderr
+    assert 0 == again.returncode, again.stderr

@@ -87,7 +87,7 @@ class Chaos:
         self.source = source
         self.happened: Counter[str] = Counter()
         self._bag: list[tuple[str, Callable[[], None]]] = []
-        self._reviving: list[threading.Thread] = []
+        self._reviving: dict[Path, threading.Thread] = {}
 
     def next(self) -> None:
         if not self._bag:
@@ -122,10 +122,11 @@ class Chaos:
 
     def _killed(self, *servers: Server) -> None:
         for server in servers:
-            if server.process is not None and server.process.poll() is None:
+            reviving = self._reviving.get(server.data)
+            if reviving is None or not reviving.is_alive():
                 server.kill()
-                self._reviving.append(threading.Thread(target=self._revive, args=(server,)))
-                self._reviving[-1].start()
+                self._reviving[server.data] = threading.Thread(target=self._revive, args=(server,), daemon=True)
+                self._reviving[server.data].start()
         self._pause()
 
     def _revive(self, server: Server) -> None:
@@ -140,8 +141,9 @@ class Chaos:
 
     def end(self) -> None:
         """Everything is up again."""
-        for thread in self._reviving:
-            thread.join()
+        for thread in self._reviving.values():
+            thread.join(RECOVERED_WITHIN_SECONDS)
+            assert not thread.is_alive()
 
     def _postgres(self, how: signal.Signals) -> None:
         self.fleet.postgres.stop(how)

@@ -225,6 +225,11 @@ class Engines:
         return found
 
     def remove(self) -> None:
+        """All end before the first folder is removed, because pytest-xdist does not wait for long."""
+        if self._postgres is not None:
+            self._postgres.stop(signal.SIGQUIT)
+        if self._s3 is not None:
+            self._s3.stop(signal.SIGKILL)
         for engine in (self._postgres, self._s3):
             if engine is not None:
                 engine.remove()

@@ -100,7 +100,8 @@ manifest_blobs = Table(
     Column("manifest_id", _Id, ForeignKey("manifests.id"), primary_key=True),
     Column("blob_id", _Id, ForeignKey("blobs.id"), primary_key=True),
     Column("repository_id", _Id, ForeignKey("repositories.id"), nullable=False),
-    Index("manifest_blobs_by_blob", "repository_id", "blob_id"),
+    # The blob comes first, or deleting one would search all of these rows for it.
+    Index("manifest_blobs_by_blob", "blob_id", "repository_id"),
     sqlite_with_rowid=False,
 )
 

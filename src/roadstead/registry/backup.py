@@ -27,7 +27,7 @@ from roadstead.oci.digest import Digest
 from roadstead.registry import queries
 from roadstead.registry.blobs import Clock
 from roadstead.registry.keep import bytes_kept
-from roadstead.registry.transfers import GROUP_ROWS, Checked, together
+from roadstead.registry.transfers import GROUP_ROWS, TRIES, Checked, is_damaged, together, unreadable
 
 FORMAT = 1
 _MARK = "backup/"
@@ -159,16 +159,20 @@ class Backup:
         store = self._stores.get(stored.location)
         if store is None:
             raise ConfigurationError(f"the settings lack the location {stored.location}, of which the server has images")
-        checked = Checked(store.stream(stored.storage_key, 0, stored.size_bytes), stored.digest, stored.size_bytes)
-        staged = await self._folder.write(stored.digest, checked.batches())
-        if not checked.right:
+        for _ in range(TRIES):
+            checked = Checked(store.stream(stored.storage_key, 0, stored.size_bytes), stored.digest, stored.size_bytes)
+            staged = await self._folder.write(stored.digest, checked.batches())
+            if checked.right:
+                self._folder.accept(staged, stored.digest)
+                self._damaged.discard(stored.digest)
+                self.progress.copied_blobs += 1
+                self.progress.copied_bytes += stored.size_bytes
+                return
             staged.unlink()
-            self._damaged.add(str(stored.digest))
-            return
-        self._folder.accept(staged, stored.digest)
-        self._damaged.discard(stored.digest)
-        self.progress.copied_blobs += 1
-        self.progress.copied_bytes += stored.size_bytes
+            if await is_damaged(store, stored.storage_key, stored.digest, stored.size_bytes):
+                self._damaged.add(str(stored.digest))
+                return
+        raise unreadable(stored.digest)
 
     def _manifest(self, began: str, dump: Path, rows: dict[str, int], locations: set[str]) -> Manifest:
         return Manifest(

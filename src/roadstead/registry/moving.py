@@ -22,7 +22,7 @@ from roadstead.errors import ConfigurationError, StorageBroken
 from roadstead.oci.digest import Digest
 from roadstead.registry import keep, queries
 from roadstead.registry.blobs import REMOVE_BYTES, Clock
-from roadstead.registry.transfers import copy, grouped, together
+from roadstead.registry.transfers import TRIES, copy, grouped, is_damaged, together, unreadable
 
 COMING_FROM = "coming_from"
 FEW_ROWS = 2000
@@ -280,7 +280,12 @@ class Move:
         if source is None or target is None:
             return None
         size_bytes = int(whole["size_bytes"])
-        key = await copy(source.stream(whole["storage_key"], 0, size_bytes), digest, size_bytes, target)
+        for _ in range(TRIES):
+            key = await copy(source.stream(whole["storage_key"], 0, size_bytes), digest, size_bytes, target)
+            if key is not None or await is_damaged(source, whole["storage_key"], digest, size_bytes):
+                break
+        else:
+            raise unreadable(digest)
         if key is not None:
             self._copied_blobs += 1
             self._copied_bytes += size_bytes

@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from typing import TypeVar
 
 from roadstead.blobs.store import BlobStore
-from roadstead.errors import StorageError
+from roadstead.errors import StorageBroken, StorageError
 from roadstead.oci.digest import Digest
 
 AT_ONCE = 4
+TRIES = 3
 GROUP_BYTES = 64 * 1024 * 1024
 GROUP_ROWS = 200
 
@@ -54,6 +55,19 @@ async def copy(chunks: AsyncIterator[bytes], digest: Digest, size_bytes: int, st
         return key
     await store.remove(key)
     return None
+
+
+async def is_damaged(store: BlobStore, key: str, digest: Digest, size_bytes: int) -> bool:
+    """
+    Asked when bytes could not be read right: are they wrong or gone, or was it only the reading?
+
+    Raises StorageBroken when the store does not answer.
+    """
+    return await store.digest_of(key, digest.algorithm) != (size_bytes, digest)
+
+
+def unreadable(digest: Digest) -> StorageBroken:
+    return StorageBroken(f"the storage breaks off again and again while it is asked for {digest}: try again when it works")
 
 
 def grouped(things: Sequence[T], size_bytes: Callable[[T], int]) -> Iterator[list[T]]:

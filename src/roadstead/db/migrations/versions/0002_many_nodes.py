@@ -21,6 +21,8 @@ def upgrade() -> None:
         for table, columns in _TEXTS.items():
             for column in columns:
                 op.alter_column(table, column, type_=sa.String(collation="C"))
+    op.drop_index("manifest_blobs_by_blob", table_name="manifest_blobs")
+    op.create_index("manifest_blobs_by_blob", "manifest_blobs", ["blob_id", "repository_id"], unique=False)
     op.create_table(
         "uploads",
         sa.Column("name", sa.String(), nullable=False),
