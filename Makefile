@@ -33,8 +33,8 @@ test: $(VENV)/ready-to-test ## install what the tests need, then run everything:
 	@$(MAKE) --no-print-directory test-engines
 	$(PYTEST) -m slow $(ARGS)
 
-test-fast: $(VENV)/ready-to-test ## the tests that take no more than a few seconds each
-	$(PYTEST) -m 'not slow' $(PARALLEL) $(ARGS)
+test-fast: $(VENV)/ready-to-test ## the tests that take no more than a few seconds each, without other people's programs
+	$(PYTEST) -m 'not slow' --ignore=tests/conformance $(PARALLEL) $(ARGS)
 
 test-engines: $(VENV)/ready-to-test ## the same tests, fast and slow, on PostgreSQL and a real S3 server
 	$(PYTEST) $(ENGINES) $(OWN_ENGINES) -m 'not slow' $(PARALLEL) $(ARGS)
