@@ -20,7 +20,7 @@ from roadstead.oci.digest import Digest
 from roadstead.oci.reference import Reference, Repository, Tag
 from roadstead.registry import queries
 from roadstead.registry.blobs import Clock
-from roadstead.registry.repositories import ensure_id, lock
+from roadstead.registry.repositories import lock, lock_or_make
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +97,7 @@ class Manifests:
 
         async with self._database.transaction() as tx:
             now_us = self._clock()
-            await ensure_id(tx, repository, now_us)
-            repository_id = await lock(tx, repository)
+            repository_id = await lock_or_make(tx, repository, now_us)
             await _check(tx, repository_id, reference, condition)
             known = await tx.one(queries.PUSHED_BEFORE, {"repository_id": repository_id, "digest": digest, "payload": payload})
             manifest_id = known[0] if known else await _add(tx, repository, repository_id, digest, parsed, payload, now_us)

@@ -16,6 +16,15 @@ async def existing_id(reader: Reader, repository: Repository) -> int:
     return int(row[0])
 
 
+async def lock_or_make(tx: Transaction, repository: Repository, now_us: int) -> int:
+    """As lock(), for whoever may also begin the repository; one read where it is there already."""
+    try:
+        return await lock(tx, repository)
+    except NameUnknown:
+        await ensure_id(tx, repository, now_us)
+        return await lock(tx, repository)
+
+
 def unknown(repository: Repository) -> NameUnknown:
     return NameUnknown(f"there is no repository {repository.name} here: push an image to it first", {"name": repository.name})
 
