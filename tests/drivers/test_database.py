@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from roadstead.db import schema
 from roadstead.db.database import Database, Statement, Transaction
 from roadstead.db.migrate import migrate_postgres, migrate_sqlite
 from roadstead.db.postgres import PostgresDatabase
-from roadstead.db.sqlite import SQLiteDatabase
+from roadstead.db.sqlite import SQLiteDatabase, connect
 from roadstead.errors import RequestInvalid, StorageBroken
 from roadstead.registry import queries
 from tests.kit.engines import ENGINES
@@ -554,3 +556,14 @@ async def test_a_text_that_postgresql_cannot_hold_is_the_client_s_mistake(door: 
             await put(database, "nul \0")
         with pytest.raises(RequestInvalid):
             await database.one(GET, {"name": "\0"})
+
+
+@only_sqlite
+def test_processes_that_open_a_new_file_at_one_moment_wait_for_each_other(kind: str, tmp_path: Path) -> None:
+    """The first change of the journal's mode locks the file, and SQLite's busy handler is not asked then."""
+    for number in range(40):
+        file = tmp_path / f"{number}.sqlite"
+        sqlite3.connect(file).execute("CREATE TABLE t (a)").connection.close()
+        with ThreadPoolExecutor(4) as threads:
+            for each in [threads.submit(lambda file=file: connect(file).close()) for _ in range(4)]:
+                each.result()

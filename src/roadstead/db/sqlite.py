@@ -14,6 +14,7 @@ import errno
 import fcntl
 import os
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -34,13 +35,29 @@ MOST_PROBLEMS = 20
 def connect(file: Path) -> sqlite3.Connection:
     """A connection as every process of this program opens it."""
     connection = sqlite3.connect(file, isolation_level=None, timeout=BUSY_MILLISECONDS / 1000, cached_statements=256)
-    connection.execute("PRAGMA journal_mode = WAL")
+    _use_wal(connection)
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA foreign_keys = ON")
     # Checkpoints sync, which would stall the event loop: the worker process makes them.
     connection.execute("PRAGMA wal_autocheckpoint = 0")
     connection.execute("PRAGMA cache_size = -8192")
     return connection
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """
+    The mode stays in the file, but a new or restored file changes it when it is first opened, and SQLite does
+    not wait for another process that does so at the same moment.
+    """
+    until = time.monotonic() + BUSY_MILLISECONDS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+        time.sleep(0.001)
 
 
 def problems(file: Path) -> list[str]:
