@@ -51,11 +51,39 @@ LOCATIONS = {
 }
 
 
+class OpenIDProvider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """
+    issuer: where /.well-known/openid-configuration is, without that. The provider must know {public_url}/signin/oidc/NAME/callback.
+
+    client_secret: "" for a public client. groups_claim: the claim that lists groups. domains: whose addresses may sign in, empty for
+    everybody whom the provider knows. label: on the button. trust_email: believe addresses that are not marked as verified, and let them
+    into accounts that are here already.
+    """
+
+    issuer: Annotated[str, Meta(pattern=r"^https?://[^?#@]+$")]
+    client_id: Annotated[str, Meta(min_length=1)]
+    client_secret: str = ""
+    scopes: tuple[str, ...] = ("openid", "email", "profile")
+    groups_claim: str = "groups"
+    domains: tuple[Annotated[str, Meta(pattern="^[a-z0-9.-]+$")], ...] = ()
+    label: str = ""
+    trust_email: bool = False
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """
     data: the folder of database and blobs. database: "" for SQLite in that folder, or postgresql://USER:PASSWORD@HOST/NAME;
     database_connections: at most so many in each process. listen: HOST:PORT, port 0 for a free one. processes: serving
     processes, 0 for one for each core. Names under no location are the server's own and belong to the default location.
+
+    accounts: whether requests need them; without, everybody may do everything, and only loopback is served. owner: the address of the first
+    account. public_url: how clients reach this server, e.g. https://registry.example.com; "" for what each request says. trusted_proxies:
+    addresses or networks whose X-Forwarded-For and -Proto are believed. audit_keep_days, audit_keep_rows: how much the audit log keeps.
+    private_hosts: HOST or HOST:PORT of identity providers with addresses inside, which this server would not call otherwise;
+    certificate_authorities: a PEM file with further ones that it trusts there.
+    project_grace_seconds: how long a deleted project can be had back. openid: providers to sign in with, by the name in their addresses.
+
+    tls_cert, tls_key: PEM files, "" for none; with them listen speaks HTTPS. listen_http: addresses beside listen that never do.
 
     drain_delay_seconds: after SIGTERM everything is still answered for so long, but /readyz says no; drain_seconds: then what is
     under way may take so long. access_log: a line for each request. otlp_endpoint: where traces go, "" for none.
@@ -65,6 +93,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     database: str = ""
     database_connections: Annotated[int, Meta(gt=0, le=1000)] = 10
     listen: Annotated[tuple[str, ...], Meta(min_length=1)] = ("127.0.0.1:5000",)
+    listen_http: tuple[str, ...] = ()
+    tls_cert: str = ""
+    tls_key: str = ""
     processes: Annotated[int, Meta(ge=0, le=1024)] = 0
     locations: dict[LocationName, Location] = msgspec.field(default_factory=LOCATIONS.copy)
     gc_interval_seconds: Annotated[float, Meta(gt=0, le=MOST_SECONDS)] = 300.0
@@ -76,10 +107,31 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     access_log: bool = False
     otlp_endpoint: str = ""
+    accounts: bool = True
+    owner: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._+-]{1,64}@[A-Za-z0-9.-]{1,253}$")] = "owner@localhost"
+    public_url: Annotated[str, Meta(pattern=r"^$|^https?://[^/?#@]+$")] = ""
+    trusted_proxies: tuple[str, ...] = ("127.0.0.0/8", "::1")
+    audit_keep_days: Annotated[int, Meta(gt=0, le=36500)] = 400
+    audit_keep_rows: Annotated[int, Meta(gt=0)] = 1_000_000
+    private_hosts: tuple[str, ...] = ()
+    certificate_authorities: str = ""
+    project_grace_seconds: Annotated[float, Meta(ge=0, le=MOST_SECONDS)] = 30 * 86400.0
+    openid: dict[LocationName, OpenIDProvider] = msgspec.field(default_factory=dict)
 
     def addresses(self) -> list[tuple[str, int]]:
         """Raises ConfigurationError."""
         return [address(text) for text in self.listen]
+
+    def plain_addresses(self) -> list[tuple[str, int]]:
+        """Raises ConfigurationError."""
+        return [address(text) for text in self.listen_http]
+
+    def proxies(self) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+        """Raises ConfigurationError."""
+        try:
+            return tuple(ipaddress.ip_network(text) for text in self.trusted_proxies)
+        except ValueError as error:
+            raise ConfigurationError(f"trusted_proxies must be IP addresses or networks: {error}") from error
 
     def hosts(self) -> dict[str, str]:
         """Host name → location."""
@@ -101,20 +153,21 @@ def load(file: Path | None, overrides: Mapping[str, Any], environment: Mapping[s
     if settings.database and not settings.database.startswith(("postgresql://", "postgres://")):
         raise ConfigurationError("database must be postgresql://USER:PASSWORD@HOST:PORT/NAME, or nothing for SQLite in the data folder")
     _check_hosts(settings.locations)
+    settings.proxies()
     return settings
 
 
 def only_loopback(addresses: Sequence[tuple[str, int]]) -> None:
     """
-    Until there are accounts everyone who reaches the server may do everything, so it stays on this machine.
+    Without accounts everyone who reaches the server may do everything, so it stays on this machine.
 
     Raises ConfigurationError.
     """
     for host, port in addresses:
         if host != "localhost" and not ipaddress.ip_address(host).is_loopback:
             raise ConfigurationError(
-                f"{host}:{port} can be reached from other machines, and this version has no accounts yet: "
-                "listen on 127.0.0.1 or [::1], and put a proxy that authenticates in front if others need it"
+                f"{host}:{port} can be reached from other machines, and this server is set to have no accounts: "
+                "listen on 127.0.0.1 or [::1], or leave `accounts` on"
             )
 
 
@@ -136,15 +189,15 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _parsed(name: str, text: str) -> Any:
-    """ROADSTEAD_LISTEN is a list with commas, ROADSTEAD_LOCATIONS JSON of the same form as in the file."""
-    if name == "listen":
-        return tuple(text.split(","))
-    if name != "locations":
+    """ROADSTEAD_LISTEN is a list with commas, ROADSTEAD_LOCATIONS and ROADSTEAD_OPENID are JSON of the same form as in the file."""
+    if name in ("listen", "listen_http", "trusted_proxies", "private_hosts"):
+        return tuple(text.split(",")) if text else ()
+    if name not in ("locations", "openid"):
         return text
     try:
         return msgspec.json.decode(text, type=dict[str, Any])
     except msgspec.DecodeError as error:
-        raise ConfigurationError(f"ROADSTEAD_LOCATIONS is not a JSON object: {error}") from error
+        raise ConfigurationError(f"ROADSTEAD_{name.upper()} is not a JSON object: {error}") from error
 
 
 def _with_defaults(given: Any) -> dict[str, Any]:

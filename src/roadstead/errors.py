@@ -2,12 +2,17 @@
 Everything that can go wrong, as one tree. It knows nothing of HTTP: `api/errors.py` says which answer each class becomes.
 
     RoadsteadError
-    ├── NotFound            NameUnknown  ManifestUnknown  BlobUnknown  UploadUnknown
+    ├── NotFound            NameUnknown  ManifestUnknown  BlobUnknown  UploadUnknown  ResourceUnknown
     ├── Invalid             NameInvalid  TagInvalid  DigestInvalid  DigestMismatch  PaginationInvalid  RequestInvalid
+    │   │                   MemberInvalid  PolicyInvalid  ConditionInvalid  FieldInvalid
     │   ├── ManifestInvalid     ManifestBlobUnknown  SizeInvalid
     │   └── UploadInvalid       UploadRangeInvalid
     ├── TooLarge            ManifestTooLarge  BlobTooLarge
-    ├── Refused             PreconditionFailed  BlobReferenced  MethodUnsupported
+    ├── Refused             PreconditionFailed  BlobReferenced  MethodUnsupported  AlreadyExists  Conflict  StateForbids
+    │   └── PermissionDenied    ServiceDisabled
+    ├── Unauthenticated     CredentialInvalid
+    ├── TooManyRequests
+    ├── GrantRefused
     ├── RequestTimedOut
     ├── StorageError        StorageFull  StorageBroken  ReadOnly
     └── ConfigurationError
@@ -45,6 +50,10 @@ class UploadUnknown(NotFound):
     """No such upload, or it belongs to another repository or person."""
 
 
+class ResourceUnknown(NotFound):
+    """No such project, account, key, role … of a Google API."""
+
+
 class Invalid(RoadsteadError):
     """The request itself is wrong."""
 
@@ -71,6 +80,22 @@ class PaginationInvalid(Invalid):
 
 class RequestInvalid(Invalid):
     """A malformed header, path or query."""
+
+
+class MemberInvalid(Invalid):
+    """Not a member of an IAM policy."""
+
+
+class PolicyInvalid(Invalid):
+    """A policy that cannot be kept."""
+
+
+class ConditionInvalid(Invalid):
+    """Not an expression of the part of CEL that IAM knows."""
+
+
+class FieldInvalid(Invalid):
+    """A field of a Google API's request is missing, malformed or unknown."""
 
 
 class ManifestInvalid(Invalid):
@@ -127,6 +152,55 @@ class MethodUnsupported(Refused):
     def __init__(self, message: str, allowed: tuple[str, ...]) -> None:
         super().__init__(message)
         self.allowed = allowed
+
+
+class AlreadyExists(Refused):
+    """There is one of this name."""
+
+
+class Conflict(Refused):
+    """It was changed by somebody else meanwhile: read it again, then write (etags)."""
+
+
+class StateForbids(Refused):
+    """Not in the state that it is in, e.g. a project that is being deleted."""
+
+
+class PermissionDenied(Refused):
+    """The caller may not. The same for what is not there, so that it does not tell."""
+
+
+class ServiceDisabled(PermissionDenied):
+    """The project has not enabled the API."""
+
+    def __init__(self, message: str, service: str, project: str) -> None:
+        super().__init__(message, {"service": service, "project": project})
+        self.service = service
+        self.project = project
+
+
+class Unauthenticated(RoadsteadError):
+    """Nobody may do this without saying who they are."""
+
+
+class CredentialInvalid(Unauthenticated):
+    """A token, key or password that is wrong, expired, disabled or meant for another server."""
+
+
+class TooManyRequests(RoadsteadError):
+    """Too many failures from this address or for this account."""
+
+    def __init__(self, message: str, retry_after_seconds: int) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class GrantRefused(RoadsteadError):
+    """An OAuth endpoint says no; code is RFC 6749's (section 5.2): invalid_grant, invalid_client, invalid_request …"""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class RequestTimedOut(RoadsteadError):

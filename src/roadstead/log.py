@@ -54,6 +54,7 @@ class _Line(msgspec.Struct):
     level: str
     timestamp: str
     request_id: str
+    scheme: str
     method: str
     route: str
     path: str
@@ -81,6 +82,7 @@ class AccessLog:
             level="info",
             timestamp=_now(),
             request_id=request.id,
+            scheme=request.scheme,
             method=request.method,
             route=request.route,
             path=request.path[:MOST_PATH],

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import gc
+import mmap
 import os
 import select
 import signal
@@ -30,9 +31,11 @@ from roadstead.metrics import PUBLISH_SECONDS, Board, Recorder
 if TYPE_CHECKING:
     import uvicorn
 
-    from roadstead.api.health import Condition, Health
-    from roadstead.api.http1 import Observer
+    from roadstead.api.health import Condition
+    from roadstead.api.http1 import Observer, RegistryProtocol
     from roadstead.api.messages import Request, Response
+    from roadstead.iam.generation import SharedNumber
+    from roadstead.tls import Certificate
     from roadstead.wiring import Parts
 
 BACKLOG = 1024
@@ -46,9 +49,13 @@ MAINTENANCE_SECONDS = 0.5
 JOBS_SECONDS = 1.0
 COUNT_SECONDS = 30.0
 SWEEP_SECONDS = 24 * 3600.0
+TIDY_SECONDS = 300.0
 _PR_SET_PDEATHSIG = 1
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+# Only where there is something to renew: without, SIGHUP ends the program, as when its terminal is closed.
+_RENEW_SIGNAL = signal.SIGHUP
+_ALL_SIGNALS = (*_STOP_SIGNALS, signal.SIGCHLD, _RENEW_SIGNAL)
 _SETTINGS_ARE_WRONG = 2
 
 Work = Callable[[int], None]
@@ -67,26 +74,43 @@ class _Child:
     failures: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Secured:
+    """The listening sockets that speak TLS, and what they show."""
+
+    sockets: list[socket.socket]
+    certificate: Certificate
+
+
 class Supervisor:
     """Forks the children and keeps them."""
 
     def __init__(
         self,
         settings: Settings,
-        ready: Callable[[list[str]], None],
+        ready: Callable[[list[str], str], None],
         *,
         serves: bool = True,
         works: bool = True,
         health: Sequence[str] = (),
     ) -> None:
-        """health: HOST:PORTs where the worker answers /healthz, /readyz and /metrics, for a node that only works."""
+        """
+        ready: gets the addresses, and the secret of the owner's one-time link while nobody has signed in yet.
+
+        health: HOST:PORTs where the worker answers /healthz, /readyz and /metrics, for a node that only works.
+        """
         self._settings = settings
         self._ready = ready
         self._serves = serves
         self._works = works
         self._addresses = settings.addresses() if serves else [address(text) for text in health]
+        self._plain_addresses = settings.plain_addresses() if serves else []
         self._children: list[_Child] = []
         self._stopping = False
+        self._renewing = False
+        # What the preparation tells: the secret of the first owner's link, while there is one.
+        self._told = mmap.mmap(-1, mmap.PAGESIZE)
+        self._link = ""
 
     def run(self) -> None:
         """
@@ -94,8 +118,12 @@ class Supervisor:
 
         Raises ConfigurationError; SystemExit(1) when a child dies again and again before it takes requests or jobs.
         """
-        only_loopback(self._addresses)
+        if not self._settings.accounts:
+            only_loopback([*self._addresses, *self._plain_addresses])
+        certificate = _certificate(self._settings) if self._serves else None
         sockets = [_listen(host, port) for host, port in self._addresses]
+        secured = _Secured(list(sockets), certificate) if certificate else None
+        sockets += [_listen(host, port) for host, port in self._plain_addresses]
         self._reader, self._writer = os.pipe()
         self._woken, waking = os.pipe()
         for end in (self._reader, self._woken, waking):
@@ -103,28 +131,39 @@ class Supervisor:
         signal.set_wakeup_fd(waking, warn_on_full_buffer=False)
         for number in (*_STOP_SIGNALS, signal.SIGCHLD):
             signal.signal(number, self._on_signal)
+        if secured:
+            signal.signal(_RENEW_SIGNAL, self._on_signal)
         _load(self._settings)
         self._prepare()
-        self._add_children(sockets)
-        addresses = [f"http://{_shown(bound)}" for bound in sockets]
+        self._add_children(sockets, secured)
+        addresses = [f"{'https' if secured and bound in secured.sockets else 'http'}://{_shown(bound)}" for bound in sockets]
         announced = False
         while not self._stopping:
             self._start_due()
             if not announced and all(child.ready for child in self._children):
                 announced = True
-                self._ready(addresses)
+                self._ready(addresses, self._link)
             self._wait(self._next_due())
+            if self._renewing:
+                self._renewing = False
+                self._signal_all(_RENEW_SIGNAL)
         # The children have their own: when they close theirs, nobody new gets in.
         for bound in sockets:
             bound.close()
         self._end()
 
-    def _add_children(self, sockets: list[socket.socket]) -> None:
+    def _add_children(self, sockets: list[socket.socket], secured: _Secured | None) -> None:
         processes = (self._settings.processes or os.cpu_count() or 1) if self._serves else 0
-        board = Board(processes + self._works)
+        from roadstead.iam.generation import SharedNumber
+
+        board, shared = Board(processes + self._works), SharedNumber()
         for number in range(processes):
             name = f"serve-{number}"
-            self._children.append(_Child(name, lambda ready, n=number, name=name: _serve(self._settings, sockets, ready, board, n, name)))  # type: ignore[misc]
+
+            def serve(ready: int, number: int = number, name: str = name) -> None:
+                _serve(self._settings, sockets, ready, board, number, name, secured, shared)
+
+            self._children.append(_Child(name, serve))
         if self._works:
             own, others = ([], sockets) if self._serves else (sockets, [])
 
@@ -132,7 +171,7 @@ class Supervisor:
                 # Or the port would take newcomers until the worker has ended, and nobody would answer them.
                 for bound in others:
                     bound.close()
-                _work(self._settings, own, ready, board, processes)
+                _work(self._settings, own, ready, board, processes, shared)
 
             self._children.append(_Child("worker", work))
 
@@ -140,10 +179,12 @@ class Supervisor:
         """Interrupts whatever wait is going on; the loop looks after the rest."""
         if number in _STOP_SIGNALS:
             self._stopping = True
+        elif number == _RENEW_SIGNAL:
+            self._renewing = True
 
     def _prepare(self) -> None:
         """Something heavy and once in a process of its own, so that its memory is given back."""
-        child = _Child("preparation", lambda _: _prepare(self._settings), pid=0)
+        child = _Child("preparation", lambda _: _prepare(self._settings, self._serves, self._told), pid=0)
         self._children = [child]
         self._start(child)
         while child.pid and not self._stopping:
@@ -154,6 +195,8 @@ class Supervisor:
         self._children = []
         if child.failures:
             raise ConfigurationError("the data folder could not be prepared: see above")
+        self._link = self._told[: self._told.find(b"\0")].decode()
+        self._told.close()
 
     def _start_due(self) -> None:
         now = time.monotonic()
@@ -163,18 +206,20 @@ class Supervisor:
 
     def _start(self, child: _Child) -> None:
         # A signal that comes in between would be taken by a handler that means the supervisor.
-        signal.pthread_sigmask(signal.SIG_BLOCK, (*_STOP_SIGNALS, signal.SIGCHLD))
+        signal.pthread_sigmask(signal.SIG_BLOCK, _ALL_SIGNALS)
         pid = os.fork()
         if pid == 0:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.SIG_IGN)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, (*_STOP_SIGNALS, signal.SIGCHLD))
+            if signal.getsignal(_RENEW_SIGNAL) == self._on_signal:
+                signal.signal(_RENEW_SIGNAL, signal.SIG_IGN)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _ALL_SIGNALS)
             _end_with_parent()
             _run_and_exit(lambda: child.work(self._writer))
         child.pid, child.ready = pid, False
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, (*_STOP_SIGNALS, signal.SIGCHLD))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ALL_SIGNALS)
 
     def _next_due(self) -> float | None:
         """Seconds until a child is to be started."""
@@ -266,6 +311,15 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
+def _certificate(settings: Settings) -> Certificate | None:
+    """Made before the children are, so that a session begun with one of them can be resumed with another. Raises ConfigurationError."""
+    if not settings.tls_cert and not settings.tls_key:
+        return None
+    from roadstead import tls
+
+    return tls.certificate(settings.tls_cert, settings.tls_key)
+
+
 def _shown(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -322,7 +376,7 @@ def _load(settings: Settings) -> None:
     gc.freeze()
 
 
-def _prepare(settings: Settings) -> None:
+def _prepare(settings: Settings, serves: bool, told: mmap.mmap) -> None:
     from roadstead import wiring
 
     if settings.otlp_endpoint:
@@ -330,9 +384,21 @@ def _prepare(settings: Settings) -> None:
 
         check_installed()
     wiring.prepare(settings)
+    if serves:
+        link = asyncio.run(wiring.first_run(settings)).encode()
+        told[: len(link)] = link
 
 
-def _serve(settings: Settings, sockets: list[socket.socket], ready: int, board: Board, slot: int, name: str) -> None:
+def _serve(
+    settings: Settings,
+    sockets: list[socket.socket],
+    ready: int,
+    board: Board,
+    slot: int,
+    name: str,
+    secured: _Secured | None,
+    shared: SharedNumber,
+) -> None:
     """A serving process, until SIGTERM; requests under way are finished."""
     import uvloop
 
@@ -340,21 +406,30 @@ def _serve(settings: Settings, sockets: list[socket.socket], ready: int, board: 
     from roadstead.api.health import Condition
 
     log.configure(settings.log_level)
+    if secured:
+        # The supervisor's may be months old.
+        secured.certificate.look(at_once=True)
     _keep_memory()
     recorder = Recorder(board, slot, name)
 
     async def serve() -> None:
         own = wiring.parts(settings)
+        known = await wiring.accounts(settings, own, shared)
         condition = Condition()
         observers, close = _observers(settings)
-        server = _server(
-            settings, wiring.health(own, recorder, condition), wiring.application(settings, own).handle, recorder, condition, observers
-        )
+        health = wiring.health(own, recorder, condition)
+        server = _server(settings, wiring.application(settings, own, health, known).handle, recorder, condition, observers, secured)
+        ending = asyncio.Event()
+        following = asyncio.create_task(wiring.look_after(known, ending))
         publishing = asyncio.create_task(_publish(recorder, server))
         telling = asyncio.create_task(_tell_when_started(server, ready))
+        renewing = asyncio.create_task(_renew(secured.certificate if secured else None))
         await server.serve(sockets)
-        for task in (publishing, telling):
+        for task in (publishing, telling, renewing):
             task.cancel()
+        ending.set()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(following, CLOSE_SECONDS)
         await _close(own, recorder)
         close()
 
@@ -363,13 +438,13 @@ def _serve(settings: Settings, sockets: list[socket.socket], ready: int, board: 
 
 def _server(
     settings: Settings,
-    health: Health,
     handle: Callable[[Request, bytes], Coroutine[Any, Any, Response]],
     recorder: Recorder,
     condition: Condition,
     observers: Sequence[Observer],
+    secured: _Secured | None = None,
 ) -> uvicorn.Server:
-    """uvicorn's server with our protocol in it, and our way to end."""
+    """uvicorn's server with our protocol in it, TLS on some of its sockets, and our way to end."""
     import contextlib
 
     import uvicorn
@@ -377,14 +452,21 @@ def _server(
     from roadstead.api.http1 import RegistryProtocol
 
     class Protocol(RegistryProtocol):
-        handle_registry = staticmethod(handle)
+        pass
 
-    Protocol.recorder, Protocol.observers = recorder, observers
+    Protocol.handle, Protocol.recorder, Protocol.observers = staticmethod(handle), recorder, observers
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, lambda: asyncio.create_task(self.drain()))
-            await super().startup(sockets)
+            loop = asyncio.get_running_loop()
+            loop.add_signal_handler(signal.SIGTERM, lambda: asyncio.create_task(self.drain()))
+            secure = secured.sockets if secured else []
+            opened = [await _listen_securely(loop, self._protocol, bound, secured.certificate) for bound in secure if secured]
+            await super().startup([bound for bound in sockets or [] if bound not in secure])
+            self.servers += opened
+
+        def _protocol(self) -> RegistryProtocol:
+            return Protocol(config=self.config, server_state=self.server_state, app_state={})
 
         async def drain(self) -> None:
             """Say that we go, wait for balancers to notice, close to newcomers, finish what is under way."""
@@ -399,7 +481,7 @@ def _server(
 
     return Server(
         uvicorn.Config(
-            health,
+            _no_application,
             http=Protocol,
             ws="none",
             lifespan="off",
@@ -410,6 +492,37 @@ def _server(
             timeout_graceful_shutdown=settings.drain_seconds,  # type: ignore[arg-type]
         )
     )
+
+
+async def _listen_securely(
+    loop: asyncio.AbstractEventLoop, protocol: Callable[[], RegistryProtocol], bound: socket.socket, certificate: Certificate
+) -> asyncio.Server:
+    from roadstead.tls import HANDSHAKE_SECONDS, SHUTDOWN_SECONDS
+
+    return await loop.create_server(
+        protocol,
+        sock=bound,
+        ssl=certificate.context,
+        backlog=BACKLOG,
+        ssl_handshake_timeout=HANDSHAKE_SECONDS,
+        ssl_shutdown_timeout=SHUTDOWN_SECONDS,
+    )
+
+
+async def _renew(certificate: Certificate | None) -> None:
+    """Show renewed certificates: soon after their files have changed, or at once on SIGHUP."""
+    if certificate is None:
+        return
+    from roadstead.tls import LOOK_SECONDS
+
+    asyncio.get_running_loop().add_signal_handler(_RENEW_SIGNAL, certificate.renew)
+    while True:
+        certificate.look()
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+async def _no_application(scope: object, receive: object, send: object) -> None:
+    """uvicorn wants one; our protocol never calls it."""
 
 
 def _observers(settings: Settings) -> tuple[list[Observer], Callable[[], None]]:
@@ -453,7 +566,7 @@ def _tell(ready: int) -> None:
     os.write(ready, os.getpid().to_bytes(4, "little"))
 
 
-def _work(settings: Settings, sockets: list[socket.socket], ready: int, board: Board, slot: int) -> None:
+def _work(settings: Settings, sockets: list[socket.socket], ready: int, board: Board, slot: int, shared: SharedNumber) -> None:
     """The worker process: jobs, collection, counts, the database's maintenance. Until SIGTERM."""
     from roadstead import log, wiring
     from roadstead.api.health import Condition
@@ -466,6 +579,7 @@ def _work(settings: Settings, sockets: list[socket.socket], ready: int, board: B
         stop, condition = asyncio.Event(), Condition()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
         own = wiring.parts(settings)
+        known = await wiring.accounts(settings, own, shared)
         _tell(ready)
         beside = [asyncio.create_task(_publish(recorder, None))]
         # A count may take long, and nobody waits for it.
@@ -477,6 +591,7 @@ def _work(settings: Settings, sockets: list[socket.socket], ready: int, board: B
             every(JOBS_SECONDS, lambda: _run_jobs(own, recorder), stop),
             every(settings.gc_interval_seconds, lambda: _collect(own, recorder, sweep=False), stop),
             every(SWEEP_SECONDS, lambda: _collect(own, recorder, sweep=True), stop),
+            every(TIDY_SECONDS, lambda: wiring.tidy(known), stop),
         )
         for task in beside:
             task.cancel()
@@ -491,9 +606,8 @@ async def _answer_health(
 ) -> None:
     """A node that only works has no serving process to ask."""
     from roadstead import wiring
-    from roadstead.api.app import nothing_here
 
-    server = _server(settings, wiring.health(own, recorder, condition), nothing_here, recorder, condition, ())
+    server = _server(settings, wiring.health_only(wiring.health(own, recorder, condition)).handle, recorder, condition, ())
     serving = asyncio.create_task(server.serve(sockets))
     # uvicorn has taken the signal by now; both must hear of it.
     while not server.started:

@@ -61,7 +61,7 @@ class Tracer:
             "http.response.status_code": status,
             "http.response.body.size": sent_bytes,
             "url.path": request.path,
-            "url.scheme": "http",
+            "url.scheme": request.scheme,
             "client.address": client,
             "roadstead.location": request.location,
         }

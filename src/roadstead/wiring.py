@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from roadstead import accounts as iam
+from roadstead.accounts import Accounts
 from roadstead.api.app import Application
 from roadstead.api.distribution.routes import Router
 from roadstead.api.distribution.services import Registry
-from roadstead.api.health import Check, Condition, Health
+from roadstead.api.health import PATHS, Check, Condition, Health
 from roadstead.blobs.filesystem import FilesystemBlobStore, fsync_folder
 from roadstead.blobs.store import BlobStore
 from roadstead.config import DEFAULT_LOCATION, Location, Settings
 from roadstead.db.database import Database
 from roadstead.db.migrate import migrate_postgres, migrate_sqlite
+from roadstead.edges import Edges
 from roadstead.errors import ConfigurationError, StorageError
+from roadstead.iam.generation import SharedNumber
+from roadstead.iam.projects import REMOVE_IMAGES
 from roadstead.jobs import queue
 from roadstead.jobs.worker import Worker
 from roadstead.metrics import Recorder, Stock
@@ -29,6 +35,7 @@ from roadstead.registry.blobs import FREE_BLOB, REMOVE_BYTES, Blobs
 from roadstead.registry.gc import Collector
 from roadstead.registry.manifests import Manifests
 from roadstead.registry.referrers import Referrers
+from roadstead.registry.removal import Removal
 from roadstead.registry.repositories import Catalog
 from roadstead.registry.tags import Tags
 from roadstead.registry.uploads import Uploads
@@ -134,17 +141,24 @@ def parts(settings: Settings) -> Parts:
     grace_us, expiry_us = int(settings.gc_grace_seconds * 1e6), int(settings.upload_expiry_seconds * 1e6)
     collector = Collector(used, kept, grace_us, expiry_us, now_us)
     counter = totals.Counter(used, kept, now_us)
-    handlers = {REMOVE_BYTES: collector.remove_bytes, FREE_BLOB: collector.free_blob}
+    handlers = {
+        REMOVE_BYTES: collector.remove_bytes,
+        FREE_BLOB: collector.free_blob,
+        REMOVE_IMAGES: Removal(used, now_us).of_project,
+    }
     return Parts(used, kept, collector, counter, Worker(used, handlers, now_us))
 
 
-def application(settings: Settings, own: Parts) -> Application:
+def application(settings: Settings, own: Parts, health: Health, known: Accounts | None) -> Application:
+    """known: None where there are no accounts."""
+
     async def upload_key() -> bytes:
         row = await own.database.one(queries.SETTING, {"name": "upload_key"})
         assert row is not None
         return bytes(row[0])
 
     hosts = settings.hosts()
+    edges = Edges.of(settings, known, now_us) if known else None
     blobs = Blobs(own.database, own.stores, int(settings.gc_grace_seconds * 1e6), now_us)
     registry = Registry(
         blobs=blobs,
@@ -154,8 +168,57 @@ def application(settings: Settings, own: Parts) -> Application:
         tags=Tags(own.database),
         uploads=Uploads(blobs, own.stores, upload_key, settings.max_blob_bytes),
         hosts=hosts,
+        gate=edges.gate if edges else None,
+        token_service=edges.token_service if edges else None,
     )
-    return Application(Router(registry), hosts, DEFAULT_LOCATION)
+    site = {**dict.fromkeys(PATHS, health.handle), **(edges.site if edges else {})}
+    return Application(Router(registry), hosts, DEFAULT_LOCATION, site, settings.proxies())
+
+
+async def accounts(settings: Settings, own: Parts, shared: SharedNumber) -> Accounts | None:
+    """None where the settings want none."""
+    return await iam.accounts(settings, own.database, shared, now_us) if settings.accounts else None
+
+
+async def look_after(known: Accounts | None, stop: asyncio.Event) -> None:
+    if known is not None:
+        await iam.look_after(known, stop)
+
+
+async def tidy(known: Accounts | None) -> None:
+    if known is not None:
+        await iam.tidy(known)
+
+
+async def first_run(settings: Settings) -> str:
+    """The secret of the owner's one-time link, "" when there is none to show."""
+    if not settings.accounts:
+        return ""
+    used = database(settings)
+    try:
+        known = await iam.accounts(settings, used, SharedNumber(), now_us)
+        return await iam.first_run(known, used, settings.owner)
+    finally:
+        await used.close()
+
+
+@asynccontextmanager
+async def local_accounts(settings: Settings) -> AsyncIterator[Accounts]:
+    """For commands on the server's own machine. Raises ConfigurationError when the settings want no accounts."""
+    if not settings.accounts:
+        raise ConfigurationError("this server is set to have no accounts: leave `accounts` on")
+    used = database(settings)
+    try:
+        known = await iam.accounts(settings, used, SharedNumber(), now_us)
+        yield known
+        await known.audit.flush()
+    finally:
+        await used.close()
+
+
+def health_only(health: Health) -> Application:
+    """Of a node that only works."""
+    return Application(None, {}, DEFAULT_LOCATION, dict.fromkeys(PATHS, health.handle), ())
 
 
 def health(own: Parts, recorder: Recorder, condition: Condition) -> Health:

@@ -57,10 +57,20 @@ def test_every_setting_can_be_in_the_file(tmp_path: Path, name: str) -> None:
         "data": '"/srv/registry"',
         "database": '"postgresql://roadstead@db.example.com/roadstead"',
         "listen": '["127.0.0.1:1", "[::1]:2"]',
+        "listen_http": '["127.0.0.1:3"]',
+        "tls_cert": '"/etc/roadstead/tls.pem"',
+        "tls_key": '"/etc/roadstead/tls.key"',
+        "accounts": "false",
+        "owner": '"captain@example.com"',
+        "public_url": '"https://registry.example.com"',
+        "trusted_proxies": '["10.0.0.0/8"]',
+        "private_hosts": '["id.example.com"]',
+        "certificate_authorities": '"/etc/roadstead/authorities.pem"',
         "log_level": '"debug"',
         "access_log": "true",
         "otlp_endpoint": '"http://127.0.0.1:4318"',
         "locations": '{ eu = { hosts = ["eu.example.com"] } }',
+        "openid": '{ corp = { issuer = "https://id.example.com", client_id = "roadstead" } }',
     }
     file = written(tmp_path, f"{name} = {examples.get(name, '7')}\n")
 
@@ -71,6 +81,8 @@ def test_variables_are_read_as_what_they_stand_for() -> None:
     environment = {
         "ROADSTEAD_DATA": "/srv/registry",
         "ROADSTEAD_LISTEN": "127.0.0.1:1,[::1]:2",
+        "ROADSTEAD_LISTEN_HTTP": "127.0.0.1:3,127.0.0.1:4",
+        "ROADSTEAD_TLS_CERT": "/etc/roadstead/tls.pem",
         "ROADSTEAD_GC_GRACE_SECONDS": "0.5",
         "ROADSTEAD_MAX_BLOB_BYTES": "1000",
         "UNRELATED": "x",
@@ -80,6 +92,8 @@ def test_variables_are_read_as_what_they_stand_for() -> None:
 
     assert Path("/srv/registry") == settings.data
     assert [("127.0.0.1", 1), ("::1", 2)] == settings.addresses()
+    assert [("127.0.0.1", 3), ("127.0.0.1", 4)] == settings.plain_addresses()
+    assert "/etc/roadstead/tls.pem" == settings.tls_cert
     assert (0.5, 1000) == (settings.gc_grace_seconds, settings.max_blob_bytes)
 
 
@@ -214,7 +228,7 @@ def test_loopback_is_served_without_accounts(host: str) -> None:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.1", "10.0.0.1", "8.8.8.8", "fe80::1", "::ffff:10.0.0.1"])
 def test_other_machines_are_not(host: str) -> None:
-    """Until there are accounts everyone who reaches the server may do everything."""
+    """Without accounts everyone who reaches the server may do everything."""
     with pytest.raises(ConfigurationError, match="no accounts"):
         only_loopback([("127.0.0.1", 5000), (host, 5000)])
 

@@ -26,13 +26,13 @@ SECONDS = 30
 
 @contextmanager
 def started(folder: Path, *options: str, env: dict[str, str] | None = None, cwd: Path | None = None) -> Iterator[subprocess.Popen[str]]:
-    """With exactly these options, in a process group of its own."""
+    """With exactly these options, in a process group of its own; without accounts, unless env says otherwise."""
     process = subprocess.Popen(
         [sys.executable, "-m", "roadstead", "serve", *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, **(env or {})},
+        env={**os.environ, "ROADSTEAD_ACCOUNTS": "false", **(env or {})},
         cwd=cwd or folder,
         start_new_session=True,
     )
@@ -88,9 +88,31 @@ def test_it_says_what_to_paste(tmp_path: Path) -> None:
         process.terminate()
         said = process.communicate(timeout=SECONDS)[0]
 
-    for line in (f"docker login {authority}", f"docker push {authority}/", f"docker pull {authority}/", "on this machine only"):
+    for line in (
+        f"docker login {authority}",
+        f"docker push {authority}/",
+        f"docker pull {authority}/",
+        "on this machine only",
+        "no accounts",
+    ):
         assert line in said
     assert str(tmp_path / "here") in said
+
+
+def test_a_first_start_shows_its_owner_in_and_is_closed_to_everybody_else(tmp_path: Path) -> None:
+    """No default password: a link that is good once, and a line for scripts on this machine."""
+    file = tmp_path / "ready"
+    options = ("--listen", "127.0.0.1:0", "--ready-file", str(file), "--processes", "2", "--data", "here")
+    with started(tmp_path, *options, env={"ROADSTEAD_ACCOUNTS": "true"}) as process:
+        (address,) = ready(process, file)
+        statuses = [httpx.get(f"{address}{path}").status_code for path in ("/v2/", "/v1/projects", "/v2/my-project/x/tags/list")]
+        process.terminate()
+        said = process.communicate(timeout=SECONDS)[0]
+
+    assert [401, 401, 401] == statuses
+    (link,) = [line.strip() for line in said.splitlines() if "/signin/link?token=" in line]
+    assert link.startswith(address)
+    assert f"admin token --data here | docker login -u oauth2accesstoken --password-stdin {address.removeprefix('http://')}" in said
 
 
 def test_several_addresses_are_all_served(tmp_path: Path) -> None:
@@ -145,8 +167,8 @@ def test_a_wrong_address_is_refused(tmp_path: Path, address: str) -> None:
 
 @pytest.mark.parametrize("address", ["0.0.0.0:0", "[::]:0", "192.0.2.1:5000"])
 def test_an_address_for_other_machines_is_refused(tmp_path: Path, address: str) -> None:
-    """There are no accounts yet; nothing was made or opened by then."""
-    said = refused(tmp_path, "--listen", "127.0.0.1:0", "--listen", address)
+    """Where everybody may do everything; nothing was made or opened by then."""
+    said = refused(tmp_path, "--no-accounts", "--listen", "127.0.0.1:0", "--listen", address)
 
     assert "no accounts" in said
     assert "127.0.0.1" in said, "and it says what to do"

@@ -43,6 +43,12 @@ def example(kind: type[errors.RoadsteadError]) -> errors.RoadsteadError:
         return kind("the chunk does not start where the upload ends", 5)
     if issubclass(kind, errors.MethodUnsupported):
         return kind("this path does not answer to this", ("GET",))
+    if issubclass(kind, errors.ServiceDisabled):
+        return kind("enable the API", "containerregistry.googleapis.com", "my-project")
+    if issubclass(kind, errors.TooManyRequests):
+        return kind("try again later", 60)
+    if issubclass(kind, errors.GrantRefused):
+        return kind("invalid_grant", "the code was used before")
     return kind("a sentence that says what to do", {"digest": Digest.of(b""), "tag": Tag("v1")})
 
 

@@ -35,7 +35,7 @@ def starting(folder: Path, program: str = "pass", **env: str) -> Iterator[subpro
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "ROADSTEAD_DATABASE": "", "ROADSTEAD_LOCATIONS": "{}", **env},
+        env={**os.environ, "ROADSTEAD_DATABASE": "", "ROADSTEAD_LOCATIONS": "{}", "ROADSTEAD_ACCOUNTS": "false", **env},
         start_new_session=True,
     )
     try:

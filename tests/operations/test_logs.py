@@ -113,6 +113,7 @@ def test_the_access_log_has_a_line_for_each_request(tmp_path: Path, repository: 
             "event": "request",
             "level": "info",
             "request_id": "mine-1",
+            "scheme": "http",
             "method": "GET",
             "route": "/v2/<name>/manifests/<reference>",
             "path": f"/v2/{repository}/manifests/v1",

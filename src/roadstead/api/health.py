@@ -1,7 +1,7 @@
 """
 What machines ask about the server itself: /healthz (does the process live?), /readyz (may it be sent requests?), /metrics.
 
-They are no part of /v2/, need no account, and say nothing of what is stored but its amount.
+They are no part of any API, need no account, and say nothing of what is stored but its amount.
 """
 
 from __future__ import annotations
@@ -10,12 +10,11 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 import structlog
 
-from roadstead.api.errors import not_found
+from roadstead.api.messages import Request, Response
 from roadstead.errors import RoadsteadError
 from roadstead.metrics import Recorder, Stock
 
@@ -25,10 +24,10 @@ CHECKED_SECONDS = 1.0
 STOCK_SECONDS = 30.0
 
 Check = Callable[[], Awaitable[object]]
-Send = Callable[[dict[str, object]], Awaitable[None]]
 Answer = tuple[int, str, bytes]
 """Status, content type, body."""
 
+PATHS = ("/healthz", "/readyz", "/metrics")
 _JSON = "application/json"
 _log = structlog.get_logger()
 
@@ -42,7 +41,7 @@ class Condition:
 
 class Health:
     """
-    An ASGI application. checks: what must answer before requests make sense, by the name that /readyz gives it.
+    checks: what must answer before requests make sense, by the name that /readyz gives it.
 
     stock: asks the database for what it knows; says so if that does not answer.
     """
@@ -54,11 +53,7 @@ class Health:
         self._ask_stock = stock
         self._recorder = recorder
         self._condition = condition
-        self._answers: dict[str, Callable[[], Awaitable[Answer]]] = {
-            "/healthz": self._alive,
-            "/readyz": self._ready,
-            "/metrics": self._metrics,
-        }
+        self._answers: dict[str, Callable[[], Awaitable[Answer]]] = dict(zip(PATHS, (self._alive, self._ready, self._metrics), strict=True))
         self._checking = asyncio.Lock()
         self._problems: dict[str, str] = {}
         self._checked_at = -CHECKED_SECONDS
@@ -66,25 +61,13 @@ class Health:
         self._stock: Stock | None = None
         self._stock_at = -STOCK_SECONDS
 
-    async def __call__(self, scope: dict[str, Any], receive: object, send: Send) -> None:
-        begun_ns = time.perf_counter_ns()
-        answer = self._answers.get(scope["path"])
-        method = scope["method"]
-        if answer is None:
-            self._recorder.request("unmatched", method, 404, time.perf_counter_ns() - begun_ns, 0)
-            await not_found(send)
-            return
-        status, kind, body = await answer() if method in ("GET", "HEAD") else (405, _JSON, b'{"error":"only GET and HEAD"}')
-        headers = [
-            (b"content-type", kind.encode()),
-            (b"content-length", str(len(body)).encode()),
-            (b"cache-control", b"no-store"),
-            *([(b"allow", b"GET, HEAD")] if status == 405 else []),
-            *([(b"connection", b"close")] if self._condition.draining else []),
-        ]
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
-        self._recorder.request(scope["path"], method, status, time.perf_counter_ns() - begun_ns, len(body))
+    async def handle(self, request: Request) -> Response:
+        answer = self._answers[request.path]
+        request.route = request.path
+        if request.method not in ("GET", "HEAD"):
+            return Response(405, [("content-type", _JSON), ("allow", "GET, HEAD")], b'{"error":"only GET and HEAD"}')
+        status, kind, body = await answer()
+        return Response(status, [("content-type", kind), ("cache-control", "no-store")], body)
 
     async def _alive(self) -> Answer:
         return 200, _JSON, b'{"alive":true}'

@@ -1,7 +1,7 @@
 """
-The socket side: uvicorn's HTTP/1.1 protocol, with our own short way for /v2/.
+The socket side: uvicorn's HTTP/1.1 protocol, with our own short way for requests.
 
-uvicorn (with llhttp's parser) does the parsing, keep-alive, pipelining and shutdown. A request for /v2/ does not become an
+uvicorn (with llhttp's parser) does the parsing, keep-alive, pipelining and shutdown. A request does not become an
 ASGI call and a task: its handler is started at once, in the parser's callback, and most of them end there, because a read
 from SQLite does not suspend. One that does suspend goes on in a task (docs/decisions/0001-http-server.md).
 """
@@ -9,8 +9,10 @@ from SQLite does not suspend. One that does suspend goes on in a task (docs/deci
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import socket
+import termios
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Sequence
 from http import HTTPStatus
 from time import perf_counter_ns
@@ -22,7 +24,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from roadstead.api.errors import distribution_error
 from roadstead.api.messages import Part, Request, Response, new_request_id
-from roadstead.api.transfer import send_parts
+from roadstead.api.transfer import STALL_SECONDS, send_parts
 from roadstead.errors import RequestTimedOut, StorageError
 from roadstead.metrics import GONE, Recorder
 
@@ -32,6 +34,10 @@ IDLE_SECONDS = 60.0
 HEAD_SECONDS = 20.0
 LOOK_SECONDS = 5.0
 MIN_BYTES_PER_IDLE = 1024
+SENT_SECONDS = 0.25
+WRITE_BUFFER_BYTES = 1024 * 1024
+# What waits there is encrypted already, and OpenSSL keeps the room for it as long as the connection lives.
+TLS_WRITE_BUFFER_BYTES = 256 * 1024
 
 _log = structlog.get_logger()
 
@@ -46,7 +52,10 @@ Observer = Callable[[Request, int, int, int, str], None]
 """Takes a request that is over: its status, nanoseconds, bytes of the answer's body, and the client's address."""
 
 _Owed = tuple[int, str, int]
-"""What we wait for: of which request, its head or body or nothing, and how many KiB had come."""
+"""
+What we wait for: of which request, its head or body or nothing, and how many KiB had come; or, when the answer waits for the client,
+how often it has waited, "read", and how many bytes do.
+"""
 
 
 class RegistryProtocol(HttpToolsProtocol):
@@ -56,14 +65,16 @@ class RegistryProtocol(HttpToolsProtocol):
     draining: every answer tells the client to close. observers: the access log and the traces, if they are wanted.
     """
 
-    handle_registry: Application
+    handle: Application
     recorder: Recorder
     observers: Sequence[Observer] = ()
     draining = False
+    # Every cycle is one of ours.
+    cycle: Exchange  # type: ignore[assignment]
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        transport.set_write_buffer_limits(high=1024 * 1024)
+        transport.set_write_buffer_limits(high=TLS_WRITE_BUFFER_BYTES if self.scheme == "https" else WRITE_BUFFER_BYTES)
         self._head_bytes = 0
         self._awaiting_start: Exchange | None = None
         self.active: Exchange | None = None
@@ -71,6 +82,7 @@ class RegistryProtocol(HttpToolsProtocol):
         self._seen_bytes = 0
         self._in_head = True
         self._heads = 0
+        self._pauses = 0
         self._owed: _Owed = (0, "head", 0)
         self._owed_since = self.loop.time()
         self._watch = self.loop.call_later(LOOK_SECONDS, self._check_progress)
@@ -101,6 +113,38 @@ class RegistryProtocol(HttpToolsProtocol):
             os.close(self._socket_fd)
             self._socket_fd = -1
 
+    def pause_writing(self) -> None:
+        self._pauses += 1
+        super().pause_writing()
+
+    # The end
+
+    def close(self) -> None:
+        """
+        Once all that was written is gone. Over TLS the transport then waits for the client's own goodbye, which one that keeps
+        the connection for later neither hears nor says; so it gets a moment only.
+        """
+        self.transport.close()
+        if self.scheme == "https":
+            self.loop.call_later(SENT_SECONDS, self._abort_when_sent, False)
+
+    def _abort_when_sent(self, was_sent: bool) -> None:
+        """Seen twice, because between two writes of the transport the kernel has nothing to send either."""
+        if self.parser is None:  # the connection is lost
+            return
+        is_sent = self.transport.get_write_buffer_size() == 0 and _unsent_bytes(self.transport.get_extra_info("socket")) == 0
+        if is_sent and was_sent:
+            self.transport.abort()
+        else:
+            self.loop.call_later(SENT_SECONDS, self._abort_when_sent, is_sent)
+
+    def shutdown(self) -> None:
+        """The server ends: so does the connection, when what is under way has been answered."""
+        if self.cycle is None or self.cycle.response_complete:
+            self.close()
+        else:
+            self.cycle.keep_alive = False
+
     # Parsing
 
     def data_received(self, data: bytes) -> None:
@@ -116,7 +160,7 @@ class RegistryProtocol(HttpToolsProtocol):
             started.start()
 
     def on_message_begin(self) -> None:
-        # uvicorn makes an ASGI scope here, which a request for /v2/ never needs.
+        # uvicorn makes an ASGI scope here, which nobody needs.
         self.url = b""
         self.headers = []
         self.expect_100_continue = False
@@ -126,23 +170,13 @@ class RegistryProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._in_head = False
         self._head_bytes = 0
-        if not self.url.startswith(b"/v2"):
-            self._make_scope()
-            super().on_headers_complete()
-            return
         exchange = Exchange(self)
-        previous, self.cycle = self.cycle, exchange  # type: ignore[assignment]
+        previous, self.cycle = self.cycle, exchange
         if previous is None or previous.response_complete:
             self._awaiting_start = exchange
         else:
             self.flow.pause_reading()
             self.pipeline.appendleft((exchange, self.app))  # type: ignore[arg-type]
-
-    def _make_scope(self) -> None:
-        url, headers, expected = self.url, self.headers, self.expect_100_continue
-        super().on_message_begin()
-        self.url, self.headers, self.expect_100_continue = url, headers, expected
-        self.scope["headers"] = headers
 
     def on_response_complete(self) -> None:
         """As uvicorn does, but without a timer for each answer: the watch also closes what stays idle."""
@@ -154,16 +188,10 @@ class RegistryProtocol(HttpToolsProtocol):
             self._start_asgi_task(*self.pipeline.pop())
 
     def on_body(self, body: bytes) -> None:
-        if isinstance(self.cycle, Exchange):
-            self.cycle.body.feed(body)
-        else:
-            super().on_body(body)
+        self.cycle.body.feed(body)
 
     def on_message_complete(self) -> None:
         self._in_head = True
-        if not isinstance(self.cycle, Exchange):
-            super().on_message_complete()
-            return
         self.cycle.body.finish()
         # Now the handler can run to its end without waiting for anything.
         started, self._awaiting_start = self._awaiting_start, None
@@ -171,16 +199,14 @@ class RegistryProtocol(HttpToolsProtocol):
             started.start()
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
-        if isinstance(cycle, Exchange):
-            cycle.start()
-        else:
-            super()._start_asgi_task(cycle, app)
+        cycle.start()
 
     # Slow clients
 
     def _check_progress(self) -> None:
         """
-        A head must come within 20 s; a body must bring 1 KiB in 60 s, unless it is we who do not read.
+        A head must come within 20 s; a body must bring 1 KiB in 60 s, unless it is we who do not read. An answer that waits in the
+        transport must get smaller in 60 s.
 
         The time is counted from the look that first saw what the client owes, so each request has all of it.
         """
@@ -194,11 +220,15 @@ class RegistryProtocol(HttpToolsProtocol):
             self.refuse(408, "the request's line and headers did not arrive in time")
         elif owed[1] == "body" and now - self._owed_since >= IDLE_SECONDS and isinstance(self.cycle, Exchange):
             self.cycle.body.fail(RequestTimedOut("nothing arrived for a minute: send the rest faster, or in smaller chunks"))
+        elif owed[1] == "read" and now - self._owed_since >= STALL_SECONDS:
+            self.transport.abort()
         elif owed[1] == "" and now - self._owed_since >= self.timeout_keep_alive and (self.cycle is None or self.cycle.response_complete):
-            self.transport.close()
+            self.close()
 
     def _owes(self) -> _Owed:
         cycle = self.cycle
+        if self.flow.write_paused:
+            return (self._pauses, "read", self.transport.get_write_buffer_size())
         if self._in_head:
             waiting = self._head_bytes > 0 or self._seen_bytes == 0
             return (self._heads, "head" if waiting else "", 0)
@@ -213,7 +243,7 @@ class RegistryProtocol(HttpToolsProtocol):
             headers = [("content-type", "application/json"), ("connection", "close"), ("x-request-id", new_request_id())]
             self.recorder.request("malformed", "OTHER", status, 0, len(body))
             self.transport.write(encode_head(status, headers, len(body), self.date_line()) + body)
-            self.transport.close()
+            self.close()
 
     def send_400_response(self, msg: str) -> None:
         self.refuse(400, "this is not HTTP/1.1 as RFC 9112 defines it")
@@ -244,9 +274,22 @@ class Exchange:
         self.body = _Body(self)
         method = parser.get_method().decode("ascii")
         path, _, query = protocol.url.decode("ascii", "replace").partition("?")
+        raw_path = ""
         if "%" in path:
-            path = unquote(path, errors="replace")
-        self._request = Request(method, path, query, protocol.headers, "", self.body, _length(protocol.headers))
+            raw_path, path = path, unquote(path, errors="replace")
+        self._request = Request(
+            method,
+            path,
+            query,
+            protocol.headers,
+            "",
+            self.body,
+            _length(protocol.headers),
+            scheme=protocol.scheme or "http",
+            raw_path=raw_path,
+        )
+        if protocol.client is not None:
+            self._request.client = protocol.client[0]
 
     def set(self) -> None:
         """uvicorn sets its cycle's event when the connection is lost; lose() does that here."""
@@ -274,7 +317,7 @@ class Exchange:
         # RFC 9112, 3.2: several are refused, as none and a malformed one are.
         host = hosts[0] if len(hosts) == 1 else b""
         try:
-            response = await self._protocol.handle_registry(self._request, host)
+            response = await self._protocol.handle(self._request, host)
             if not self.disconnected:
                 await self._respond_or_tell(response)
         except ConnectionError:
@@ -330,7 +373,7 @@ class Exchange:
         self.response_complete = True
         self._observe(status, sent_bytes)
         if not self.keep_alive:
-            self._protocol.transport.close()
+            self._protocol.close()
         self._protocol.on_response_complete()
 
     def _observe(self, status: int, sent_bytes: int) -> None:
@@ -435,6 +478,11 @@ def encode_head(status: int, headers: Sequence[tuple[str, str]], length_bytes: i
     if status != 204:
         lines += f"content-length: {length_bytes}\r\n"
     return b"%b%bdate: %b\r\n%b" % (_STATUS_LINES[status], lines.encode("latin-1"), date, _ALWAYS)
+
+
+def _unsent_bytes(peer: socket.socket) -> int:
+    """What the kernel has of ours and the other side has not acknowledged (tcp(7), SIOCOUTQ)."""
+    return int.from_bytes(fcntl.ioctl(peer.fileno(), termios.TIOCOUTQ, bytes(4)), "little")
 
 
 def _part_length(part: Part) -> int:

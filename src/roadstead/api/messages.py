@@ -34,7 +34,8 @@ class Body(Protocol):
 @dataclass(slots=True)
 class Request:
     """
-    path is as routed, percent-decoded; query is raw. owner is who asks, "" while there are no accounts.
+    path is as routed, percent-decoded; query is raw. owner is who asks, as a member of policies ("user:…"), "" for nobody in particular.
+    scheme: "https" when it came over TLS, else "http". client: the peer's address. raw_path: as it was sent, where that differs from path.
 
     length_bytes is the Content-Length, None for a chunked body. route is the template that matched, for counts and logs.
     """
@@ -48,6 +49,9 @@ class Request:
     length_bytes: int | None
     owner: str = ""
     route: str = UNMATCHED
+    scheme: str = "http"
+    client: str = ""
+    raw_path: str = ""
     _id: str = ""
     _index: dict[bytes, bytes] | None = field(default=None, repr=False)
 

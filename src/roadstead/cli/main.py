@@ -8,11 +8,12 @@ import sys
 import typer
 
 from roadstead import __version__
-from roadstead.cli import backup, check, copy_to, gc, migrate, restore, serve, worker
+from roadstead.cli import admin, backup, check, copy_to, gc, migrate, restore, serve, tls, worker
 from roadstead.errors import RoadsteadError
 
 app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 app.command("serve")(serve.serve)
+app.add_typer(admin.app, name="admin")
 app.command("worker")(worker.worker)
 app.command("migrate")(migrate.migrate)
 app.command("check")(check.check)
@@ -21,6 +22,7 @@ app.command("backup")(backup.backup)
 app.command("restore")(restore.restore)
 app.command("copy-to")(copy_to.copy_to)
 app.command("thaw")(copy_to.thaw)
+app.add_typer(tls.app, name="tls")
 
 
 def _version(wanted: bool) -> None:

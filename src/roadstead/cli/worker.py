@@ -21,7 +21,7 @@ def worker(
 ) -> None:
     """Run jobs and collection, for nodes that are started with `serve --no-worker`, until SIGTERM or Ctrl-C."""
 
-    def ready(addresses: list[str]) -> None:
+    def ready(addresses: list[str], _: str) -> None:
         print("Roadstead's worker takes jobs.", flush=True)
         if ready_file is not None:
             server.write_ready_file(ready_file, addresses)

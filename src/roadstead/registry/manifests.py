@@ -12,6 +12,7 @@ from roadstead.errors import (
     ManifestBlobUnknown,
     ManifestTooLarge,
     ManifestUnknown,
+    PermissionDenied,
     PreconditionFailed,
     SizeInvalid,
 )
@@ -34,11 +35,12 @@ class StoredManifest:
 class Condition:
     """
     What must hold for a PUT (RFC 9110, 13.1). if_match: the reference has one of these digests, or any for ("*",);
-    if_absent: there is no such reference yet.
+    if_absent: there is no such reference yet. may_move: tags that are there already may be pointed elsewhere.
     """
 
     if_match: tuple[str, ...] = ()
     if_absent: bool = False
+    may_move: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,8 @@ class Manifests:
             now_us = self._clock()
             repository_id = await lock_or_make(tx, repository, now_us)
             await _check(tx, repository_id, reference, condition)
+            if not condition.may_move:
+                await _check_new(tx, repository_id, names, digest)
             known = await tx.one(queries.PUSHED_BEFORE, {"repository_id": repository_id, "digest": digest, "payload": payload})
             manifest_id = known[0] if known else await _add(tx, repository, repository_id, digest, parsed, payload, now_us)
             if known and not known[1]:
@@ -144,6 +148,18 @@ async def _check(tx: Transaction, repository_id: int, reference: Reference, cond
         raise PreconditionFailed(f"{reference} is already there and If-None-Match: * forbids to replace it", {"digest": current})
     if condition.if_match and (current is None or (current not in condition.if_match and "*" not in condition.if_match)):
         raise PreconditionFailed(f"{reference} is not what If-Match expects: read it again and decide anew", {"digest": current})
+
+
+async def _check_new(tx: Transaction, repository_id: int, names: Sequence[Tag], digest: Digest) -> None:
+    """
+    In the transaction that writes the tags, so that of many who come at once one is the first (CVE-2026-31801).
+
+    Raises PermissionDenied.
+    """
+    for tag in names:
+        row = await tx.one(queries.TAGGED_DIGEST, {"repository_id": repository_id, "tag": tag})
+        if row is not None and row[0] != digest:
+            raise PermissionDenied(f"the tag {tag} is there already, and you may not move it: push another tag", {"tag": tag})
 
 
 async def _add(

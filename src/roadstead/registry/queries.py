@@ -267,6 +267,24 @@ KEY_SIZES_BETWEEN = Statement(
     )
 )
 
+# Removing whole repositories (removal.py)
+REPOSITORIES_BETWEEN = Statement(
+    select(r.id, r.name)
+    .where(r.location == bindparam("location"), r.name > bindparam("first"), r.name < bindparam("end"))
+    .order_by(r.name)
+    .limit(bindparam("most"))
+)
+LOCK_BY_ID = Statement(select(r.id).where(r.id == _here).with_for_update(key_share=True))
+MANIFESTS_OF = Statement(select(m.id).where(m.repository_id == _here).order_by(m.id).limit(bindparam("most")))
+LINKS_OF = Statement(select(link.blob_id).where(link.repository_id == _here).order_by(link.blob_id).limit(bindparam("most")))
+DELETE_REPOSITORY = Statement(
+    delete(schema.repositories).where(
+        r.id == _here,
+        ~exists(select(literal_column("1")).where(link.repository_id == r.id)),
+        ~exists(select(literal_column("1")).where(m.repository_id == r.id)),
+    )
+)
+
 # Moving and restoring
 STORED_TOTALS = Statement(select(func.count(), func.coalesce(func.sum(b.size_bytes), 0)).where(b.storage_key.is_not(None)))
 LOCATIONS = Statement(select(r.location).union(select(b.location)))

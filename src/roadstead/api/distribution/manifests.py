@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from roadstead.api.distribution.services import Context
 from roadstead.api.messages import Headers, Request, Response
@@ -39,6 +40,9 @@ async def put(context: Context) -> Response:
     if len(tags) > MAX_TAGS:
         raise RequestInvalid(f"at most {MAX_TAGS} tags can be given with one manifest")
     condition = _condition(request)
+    gate = context.registry.gate
+    if gate is not None and not await gate.may_overwrite(request, repository):
+        condition = replace(condition, may_move=False)
     payload = await request.content(MAX_BYTES, ManifestTooLarge("a manifest has at most 4 MiB"))
     pushed = await context.registry.manifests.put(repository, reference, tags, request.header(b"content-type"), payload, condition)
     headers: Headers = [

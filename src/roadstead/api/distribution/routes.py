@@ -2,71 +2,70 @@
 The distribution edge as one table: method, template, handler, permission.
 
 A path is matched from its end, because repository names have any number of parts. The permission stands here and nowhere
-else; until there are accounts (and the server therefore listens on loopback only) everyone has all of them.
+else, and is asked for before the handler runs (gate.py); without accounts (and then only on loopback) everyone has all of them.
 """
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from roadstead.api.distribution import blobs, catalog, manifests, referrers, tags, uploads
+from roadstead.api.distribution import blobs, catalog, manifests, referrers, tags, token, uploads
+from roadstead.api.distribution.gate import Gate, Permission
 from roadstead.api.distribution.services import Context, Handler, Registry
+from roadstead.api.errors import distribution_error
 from roadstead.api.messages import Request, Response
-from roadstead.errors import MethodUnsupported, NotFound
+from roadstead.errors import MethodUnsupported, NotFound, PermissionDenied, RoadsteadError, Unauthenticated
 from roadstead.oci.reference import Repository
 
 REMEMBERED_PATHS, REMEMBERED_LENGTH = 4096, 512
 
 
-class Permission(enum.Enum):
-    PUBLIC = "public"
-    PULL = "pull"
-    PUSH = "push"
-    DELETE = "delete"
-    CATALOG = "catalog"
-
-
 @dataclass(frozen=True, slots=True)
 class Route:
+    """audited: when it succeeds, or fails, the audit log says so. What is refused for want of rights is always there."""
+
     method: str
     template: str
     handler: Handler
     permission: Permission
+    audited: bool = False
 
 
 ROUTES: Sequence[Route] = (
-    Route("GET", "/v2/", catalog.version, Permission.PUBLIC),
-    Route("HEAD", "/v2/", catalog.version, Permission.PUBLIC),
+    Route("GET", "/v2/", catalog.version, Permission.PING),
+    Route("HEAD", "/v2/", catalog.version, Permission.PING),
+    Route("GET", "/v2/token", token.get, Permission.PUBLIC),
+    Route("POST", "/v2/token", token.post, Permission.PUBLIC),
     Route("GET", "/v2/_catalog", catalog.repositories, Permission.CATALOG),
     Route("GET", "/v2/<name>/tags/list", tags.names, Permission.PULL),
     Route("GET", "/v2/<name>/manifests/<reference>", manifests.get, Permission.PULL),
     Route("HEAD", "/v2/<name>/manifests/<reference>", manifests.get, Permission.PULL),
-    Route("PUT", "/v2/<name>/manifests/<reference>", manifests.put, Permission.PUSH),
-    Route("DELETE", "/v2/<name>/manifests/<reference>", manifests.delete, Permission.DELETE),
+    Route("PUT", "/v2/<name>/manifests/<reference>", manifests.put, Permission.PUSH, audited=True),
+    Route("DELETE", "/v2/<name>/manifests/<reference>", manifests.delete, Permission.DELETE, audited=True),
     Route("GET", "/v2/<name>/blobs/<digest>", blobs.get, Permission.PULL),
     Route("HEAD", "/v2/<name>/blobs/<digest>", blobs.get, Permission.PULL),
-    Route("DELETE", "/v2/<name>/blobs/<digest>", blobs.delete, Permission.DELETE),
+    Route("DELETE", "/v2/<name>/blobs/<digest>", blobs.delete, Permission.DELETE, audited=True),
     Route("GET", "/v2/<name>/referrers/<digest>", referrers.of, Permission.PULL),
-    Route("POST", "/v2/<name>/blobs/uploads/", uploads.begin, Permission.PUSH),
+    Route("POST", "/v2/<name>/blobs/uploads/", uploads.begin, Permission.PUSH, audited=True),
     Route("GET", "/v2/<name>/blobs/uploads/<upload>", uploads.state, Permission.PUSH),
     Route("PATCH", "/v2/<name>/blobs/uploads/<upload>", uploads.append, Permission.PUSH),
-    Route("PUT", "/v2/<name>/blobs/uploads/<upload>", uploads.finish, Permission.PUSH),
-    Route("DELETE", "/v2/<name>/blobs/uploads/<upload>", uploads.cancel, Permission.PUSH),
+    Route("PUT", "/v2/<name>/blobs/uploads/<upload>", uploads.finish, Permission.PUSH, audited=True),
+    Route("DELETE", "/v2/<name>/blobs/uploads/<upload>", uploads.cancel, Permission.PUSH, audited=True),
 )
 
 
 class Router:
     def __init__(self, registry: Registry, routes: Sequence[Route] = ROUTES) -> None:
         self._registry = registry
+        self._gate = registry.gate
         self._by_kind: dict[str, dict[str, Route]] = {}
         for route in routes:
             self._by_kind.setdefault(_kind(route.template), {})[route.method] = route
         self._remembered: dict[tuple[str, str, str], tuple[Route, Repository | None, str]] = {}
 
     async def handle(self, request: Request) -> Response:
-        """Raises RoadsteadError."""
+        """Raises RoadsteadError, but not Unauthenticated, which is an answer here."""
         asked = (request.method, request.location, request.path)
         # The same few paths are asked for again and again, and taking one apart costs as much as reading its row.
         found = self._remembered.get(asked)
@@ -78,7 +77,16 @@ class Router:
                 self._remembered[asked] = found
         route, repository, last = found
         request.route = route.template
-        return await route.handler(Context(self._registry, request, repository, last))
+        context = Context(self._registry, request, repository, last)
+        if self._gate is None:
+            return await route.handler(context)
+        try:
+            await self._gate.admit(request, route.permission, repository, asked)
+            return await (_audited(self._gate, route, context, repository) if route.audited else route.handler(context))
+        except Unauthenticated as error:
+            response = distribution_error(error)
+            response.headers.append(("www-authenticate", self._gate.challenge(request, error, repository, route.permission)))
+            return response
 
     def _find(self, request: Request) -> tuple[Route, Repository | None, str]:
         """The row, the repository if its template has a name, and the path's last part. Raises NotFound, MethodUnsupported, NameInvalid."""
@@ -92,6 +100,21 @@ class Router:
         if route is None:
             raise MethodUnsupported(f"{request.method} is not possible here", tuple(sorted(methods)))
         return route, None if kind.startswith("/") else Repository.parse(request.location, name), last
+
+
+async def _audited(gate: Gate, route: Route, context: Context, repository: Repository | None) -> Response:
+    try:
+        response = await route.handler(context)
+    except PermissionDenied as error:
+        gate.note(context.request, error, 403, repository)
+        raise
+    except RoadsteadError as error:
+        gate.note(context.request, error, distribution_error(error).status, repository)
+        raise
+    # An upload's beginning and middle are no change that anybody sees.
+    if response.status != 202 or route.method == "DELETE":
+        gate.note(context.request, None, response.status, repository)
+    return response
 
 
 def _kind(template: str) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from roadstead.api.distribution.gate import Gate
+from roadstead.api.distribution.token_service import TokenService
 from roadstead.api.messages import Request, Response
 from roadstead.errors import PaginationInvalid
 from roadstead.oci.reference import Repository
@@ -20,7 +22,10 @@ MAX_PAGE = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """The domain's services. hosts maps the names that clients give as a mount's origin to locations."""
+    """
+    The domain's services. hosts maps the names that clients give as a mount's origin to locations. gate: None where there are no accounts.
+    token_service: what /v2/token answers with.
+    """
 
     blobs: Blobs
     catalog: Catalog
@@ -29,6 +34,8 @@ class Registry:
     tags: Tags
     uploads: Uploads
     hosts: dict[str, str]
+    gate: Gate | None = None
+    token_service: TokenService | None = None
 
 
 @dataclass(slots=True)

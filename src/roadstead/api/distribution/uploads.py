@@ -21,7 +21,7 @@ async def begin(context: Context) -> Response:
     if mount is not None:
         wanted = Digest.parse(mount)
         source = _source(context, request.parameter("from"), request.parameter("origin"))
-        if source != _NOWHERE and await context.registry.blobs.mount(repository, wanted, source):
+        if source != _NOWHERE and await _may_mount(context, source) and await context.registry.blobs.mount(repository, wanted, source):
             return _created(repository, wanted)
     elif digest is not None:
         wanted = Digest.parse(digest)
@@ -81,6 +81,12 @@ def _source(context: Context, name: str | None, origin: str | None) -> Repositor
         return Repository.parse(location, name)
     except NameInvalid:
         return _NOWHERE
+
+
+async def _may_mount(context: Context, source: Repository | None) -> bool:
+    """Where there are accounts, whoever has it is nobody in particular, so nothing is mounted from there (CVE-2024-39897)."""
+    gate = context.registry.gate
+    return gate is None or (source is not None and await gate.may_mount_from(context.request, source))
 
 
 def _chunk(request: Request) -> Chunk:

@@ -1,0 +1,284 @@
+"""
+Authorization of /v2/, at one place: the router asks here before any handler runs.
+
+What was decided for a credential is remembered with it, per route and path, until rights or accounts change (iam/generation.py) or the
+credential ends: then a request costs one look at a dictionary. Nothing depends on the Host header or the request's target as text; what is
+authorized is what was routed.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from roadstead.api import forwarded
+from roadstead.api.auth import NOBODY, Authenticator, Identity, authorization
+from roadstead.api.messages import Request
+from roadstead.errors import CredentialInvalid, PermissionDenied, RoadsteadError, ServiceDisabled, Unauthenticated
+from roadstead.iam import resources
+from roadstead.iam.audit import Audit, Entry, Outcome
+from roadstead.iam.authorizer import Authorizer
+from roadstead.iam.generation import Generation
+from roadstead.iam.projects import Projects
+from roadstead.oci.reference import Repository
+
+REMEMBERED_CREDENTIALS = 4096
+REMEMBERED_DECISIONS = 2048
+ANYBODY_US = 10**18
+
+REGISTRY_SERVICES = ("containerregistry.googleapis.com", "artifactregistry.googleapis.com")
+
+
+class Permission(enum.Enum):
+    """
+    What a route needs. PUBLIC: nothing. PING: a credential, so that clients learn where to get one. CATALOG: nothing; the answer has only what
+    the caller may read.
+    """
+
+    PUBLIC = "public"
+    PING = "ping"
+    PULL = "pull"
+    PUSH = "push"
+    DELETE = "delete"
+    CATALOG = "catalog"
+
+
+# Any of these is enough: GCR's buckets and Artifact Registry both gave the right.
+GRANTS = {
+    Permission.PULL: frozenset({"storage.objects.get", "artifactregistry.repositories.downloadArtifacts"}),
+    Permission.PUSH: frozenset({"storage.objects.create", "artifactregistry.repositories.uploadArtifacts"}),
+    Permission.DELETE: frozenset({"storage.objects.delete", "artifactregistry.versions.delete"}),
+}
+OVERWRITES = frozenset({"storage.objects.delete", "storage.objects.update", "artifactregistry.tags.update"})
+ACTIONS = {Permission.PULL: "pull", Permission.PUSH: "push", Permission.DELETE: "delete"}
+_WHAT_GCR_NAMED = {
+    Permission.PULL: "storage.objects.get",
+    Permission.PUSH: "storage.objects.create",
+    Permission.DELETE: "storage.objects.delete",
+}
+
+Asked = tuple[str, str, str]
+"""Method, location, path."""
+
+
+@dataclass(slots=True)
+class _Known:
+    """A credential that was looked at. allowed: what was asked and allowed."""
+
+    identity: Identity
+    generation: int
+    expires_at_us: int
+    allowed: set[Asked] = field(default_factory=set)
+
+
+class Gate:
+    def __init__(
+        self,
+        authenticator: Authenticator,
+        authorizer: Authorizer,
+        projects: Projects,
+        audit: Audit,
+        generation: Generation,
+        public_url: str,
+        proxies: Sequence[forwarded.Network],
+        now_us: Callable[[], int],
+    ) -> None:
+        self.authenticator = authenticator
+        self.authorizer = authorizer
+        self.projects = projects
+        self._audit = audit
+        self._generation = generation
+        self._public_url = public_url
+        self._proxies = proxies
+        self._now_us = now_us
+        self._known: OrderedDict[tuple[str, bytes], _Known] = OrderedDict()
+
+    async def admit(self, request: Request, permission: Permission, repository: Repository | None, asked: Asked) -> None:
+        """
+        Sets request.owner. Raises CredentialInvalid, Unauthenticated, PermissionDenied, ServiceDisabled.
+        """
+        header = None
+        for name, value in request.headers:
+            if name == b"authorization":
+                header = value
+                break
+        known = self._known.get((request.location, header or b""))
+        if (
+            known is not None
+            and asked in known.allowed
+            and known.generation == self._generation.value
+            and self._now_us() < known.expires_at_us
+        ):
+            request.owner = known.identity.principal.member
+            return
+        await self._decide(request, permission, repository, asked)
+
+    async def _decide(self, request: Request, permission: Permission, repository: Repository | None, asked: Asked) -> None:
+        forwarded.believe(request, self._proxies)
+        if permission is Permission.PUBLIC:
+            return
+        try:
+            known = await self._credential(request)
+            identity = known.identity
+            request.owner = identity.principal.member
+            if repository is None:
+                if permission is Permission.PING and identity is NOBODY:
+                    raise Unauthenticated("authentication required: log in, or ask the token service for a token")
+                return
+            await self.check(identity, permission, repository)
+        except Unauthenticated as error:
+            if authorization(request) is not None:
+                self.note(request, error, 401, repository)
+            raise
+        except PermissionDenied as error:
+            self.note(request, error, 403, repository)
+            raise
+        if not await self.authorizer.is_conditional(resources.of_name(repository.location, repository.name)):
+            if len(known.allowed) >= REMEMBERED_DECISIONS:
+                known.allowed.clear()
+            known.allowed.add(asked)
+
+    async def identity(self, request: Request) -> Identity:
+        return (await self._credential(request)).identity
+
+    async def _credential(self, request: Request) -> _Known:
+        header = authorization(request)
+        key = (request.location, header or b"")
+        generation, now_us = self._generation.value, self._now_us()
+        known = self._known.get(key)
+        if known is None or known.generation != generation or now_us >= known.expires_at_us:
+            if header is None:
+                known = _Known(NOBODY, generation, ANYBODY_US)
+            else:
+                identity = await self.authenticator.of_registry(request, header, request.location)
+                known = _Known(identity, generation, identity.expires_at_us)
+            self._known[key] = known
+            if len(self._known) > REMEMBERED_CREDENTIALS:
+                self._known.popitem(last=False)
+        return known
+
+    async def check(self, identity: Identity, permission: Permission, repository: Repository) -> None:
+        """
+        The same answer for a repository that is not there and one that the caller may not read: a denial.
+
+        Raises Unauthenticated (nobody in particular, or a token for something else), PermissionDenied, ServiceDisabled.
+        """
+        if not identity.may_use_registry(permission is not Permission.PULL):
+            raise PermissionDenied("the access token's scopes are not for this: it needs https://www.googleapis.com/auth/cloud-platform")
+        if not await self.may(identity, permission, repository):
+            if identity.principal.is_anonymous:
+                raise Unauthenticated(
+                    "You don't have the needed permissions to perform this operation, and you may have invalid credentials. Log in first."
+                )
+            raise PermissionDenied(
+                f"Caller does not have permission '{_WHAT_GCR_NAMED[permission]}'. To configure permissions, follow instructions at: "
+                "https://cloud.google.com/container-registry/docs/access-control"
+            )
+        if identity.access is not None and not _covers(identity, permission, repository):
+            raise CredentialInvalid("insufficient_scope: this token is for other repositories or actions; ask the token service for one")
+        await self.check_project(repository)
+
+    async def may(self, identity: Identity, permission: Permission, repository: Repository) -> bool:
+        """Whether the principal may, whatever its token is limited to."""
+        return bool(await self.rights(identity, GRANTS[permission], repository))
+
+    async def rights(self, identity: Identity, permissions: frozenset[str], repository: Repository) -> frozenset[str]:
+        return await self.authorizer.permitted(identity.principal, permissions, resources.of_name(repository.location, repository.name))
+
+    async def check_project(self, repository: Repository) -> None:
+        """Only for those who may do something in it. Raises ServiceDisabled."""
+        project = resources.split_name(repository.name)[0]
+        for service in REGISTRY_SERVICES:
+            if await self.projects.is_enabled(project, service):
+                return
+        raise ServiceDisabled(
+            f"Token exchange failed for project '{project}'. Please enable Google Container Registry API in Cloud Console at "
+            f"https://console.cloud.google.com/apis/api/containerregistry.googleapis.com/overview?project={project} before performing this "
+            "operation.",
+            REGISTRY_SERVICES[0],
+            project,
+        )
+
+    async def may_mount_from(self, request: Request, source: Repository) -> bool:
+        """A mount needs read on its source: of the caller, and of the token where that is limited."""
+        try:
+            await self.check(await self.identity(request), Permission.PULL, source)
+        except (Unauthenticated, PermissionDenied):
+            return False
+        return True
+
+    async def may_overwrite(self, request: Request, repository: Repository) -> bool:
+        """Who may only create cannot move a tag that is there."""
+        return bool(await self.rights(await self.identity(request), OVERWRITES, repository))
+
+    async def may_read(self, request: Request, repository: Repository) -> bool:
+        """For listings."""
+        identity = await self.identity(request)
+        return identity.may_use_registry(False) and await self.may(identity, Permission.PULL, repository)
+
+    async def reads_nothing_of_project(self, request: Request, repository: Repository) -> bool:
+        """Neither the project gives a right to read, nor anything below it in this location."""
+        identity = await self.identity(request)
+        project = resources.split_name(repository.name)[0]
+        places = [
+            resources.bucket(project, repository.location),
+            *await self.authorizer.below(resources.bucket(project, repository.location)),
+        ]
+        for place in places:
+            if await self.authorizer.permitted(identity.principal, GRANTS[Permission.PULL], place):
+                return False
+        return True
+
+    def note(self, request: Request, error: RoadsteadError | None, status: int, repository: Repository | None) -> None:
+        """One line of the audit log; does not wait."""
+        project, resource = "", request.path
+        if repository is not None:
+            project = resources.split_name(repository.name)[0]
+            resource = resources.of_name(repository.location, repository.name)
+        outcome = Outcome.OK if error is None else Outcome.DENIED if status in (401, 403) else Outcome.FAILED
+        self._audit.record(
+            Entry(
+                at_us=self._now_us(),
+                member=request.owner,
+                method=f"{request.method} {request.route}",
+                project=project,
+                resource=resource,
+                outcome=outcome,
+                status=status,
+                address=request.client,
+                agent=request.header(b"user-agent"),
+                request_id=request.id,
+                details={"path": request.path} if error is None else {"path": request.path, "error": error.message},
+            )
+        )
+
+    def challenge(self, request: Request, error: Unauthenticated, repository: Repository | None, permission: Permission) -> str:
+        """
+        WWW-Authenticate of a 401. gcloud splits at every comma, and wants realm first.
+
+        The realm is what the client itself called us: newer clients refuse any other (contract.md, 1.1).
+        """
+        host = request.header(b"host")
+        base = self._public_url if self._public_url and host in ("", self._public_url.partition("://")[2]) else f"{request.scheme}://{host}"
+        parts = [f'realm="{base}/v2/token"', f'service="{host}"']
+        if repository is not None:
+            action = {Permission.PUSH: "pull,push", Permission.DELETE: "pull,push,delete"}.get(permission, "pull")
+            parts.append(f'scope="repository:{repository.name}:{action}"')
+        if isinstance(error, CredentialInvalid):
+            parts.append('error="insufficient_scope"' if error.message.startswith("insufficient_scope") else 'error="invalid_token"')
+        return "Bearer " + ",".join(parts)
+
+
+def _covers(identity: Identity, permission: Permission, repository: Repository) -> bool:
+    action = ACTIONS[permission]
+    return any(
+        access.location == repository.location and access.name == repository.name and (action in access.actions)
+        for access in identity.access or ()
+    )
+
+
+def past_project(name: str) -> str:
+    """A place in the order of names behind every repository of this one's project: a slash is followed by a 0."""
+    return resources.name_prefix(resources.split_name(name)[0]) + "/\x7f"

@@ -1,0 +1,188 @@
+"""
+Tokens for docker: what somebody asks for, reduced to what they may.
+
+https://distribution.github.io/distribution/spec/auth/token (GET) and …/oauth (POST). A token is never refused for want of rights, so that
+nobody learns here what there is; only a project whose API is off is said, to those who may do something in it, in GCR's words.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from roadstead.api.auth import NOBODY, Authenticator, Identity, authorization, registry_audience
+from roadstead.api.distribution.gate import ACTIONS, GRANTS, Gate, Permission
+from roadstead.api.errors import oauth_error
+from roadstead.api.messages import Request, Response
+from roadstead.errors import GrantRefused, NameInvalid, RequestInvalid, TooLarge, Unauthenticated
+from roadstead.iam.credentials import Credentials
+from roadstead.iam.credentials import Kind as CredentialKind
+from roadstead.iam.principals import Principals
+from roadstead.iam.tokens import Access, Kind, Tokens, audience
+from roadstead.oci.reference import Repository
+
+LIFETIME_SECONDS = 3600
+REFRESH_SECONDS = 90 * 86400
+MOST_SCOPES = 100
+MAX_FORM_BYTES = 64 * 1024
+
+_SCOPE = re.compile(r"repository(?:\([a-z0-9]+\))?:(?P<name>[^:]+(?::[0-9]+/[^:]+)?):(?P<actions>[a-z*]+(?:,[a-z*]+)*)")
+_ALL = frozenset(ACTIONS.values())
+
+
+class TokenService:
+    def __init__(
+        self,
+        gate: Gate,
+        authenticator: Authenticator,
+        tokens: Tokens,
+        credentials: Credentials,
+        principals: Principals,
+        installation: str,
+        now_us: Callable[[], int],
+    ) -> None:
+        self._gate = gate
+        self._authenticator = authenticator
+        self._tokens = tokens
+        self._credentials = credentials
+        self._principals = principals
+        self._audience = audience(installation)
+        self._now_us = now_us
+
+    async def answer(self, request: Request) -> Response:
+        """GET: Basic or Bearer, or nobody. Raises CredentialInvalid, TooManyRequests, ServiceDisabled, RequestInvalid."""
+        parameters = request.parameters()
+        header = authorization(request)
+        try:
+            identity = NOBODY if header is None else await self._authenticator.of_registry(request, header, request.location)
+        except Unauthenticated as error:
+            request.owner = ""
+            self._gate.note(request, error, 401, None)
+            raise
+        request.owner = identity.principal.member
+        fields = await self._token(request, identity, parameters.get("scope", []))
+        if parameters.get("offline_token") == ["true"] and identity.way == "password":
+            client = (parameters.get("client_id") or [""])[0]
+            fields["refresh_token"] = await self._refresh_token(identity, client, request.location)
+        return _answer(fields)
+
+    async def grant(self, request: Request) -> Response:
+        """POST: OAuth2 form with grant_type refresh_token or password. Errors are OAuth's."""
+        try:
+            form = _form(await request.content(MAX_FORM_BYTES, TooLarge("the form may have 64 KiB")))
+            identity = await self._granted(request, form)
+            request.owner = identity.principal.member
+            fields = await self._token(request, identity, form.get("scope", "").split())
+            if form.get("grant_type") == "refresh_token":
+                fields["refresh_token"] = form["refresh_token"]
+            elif form.get("access_type") == "offline" and identity.way == "password":
+                fields["refresh_token"] = await self._refresh_token(identity, form.get("client_id", ""), request.location)
+            return _answer(fields)
+        except GrantRefused as error:
+            return oauth_error(error)
+        except Unauthenticated as error:
+            self._gate.note(request, error, 401, None)
+            return oauth_error(GrantRefused("invalid_grant", error.message))
+
+    async def _granted(self, request: Request, form: Mapping[str, str]) -> Identity:
+        match form.get("grant_type"):
+            case "refresh_token":
+                kept = await self._credentials.look_up(form.get("refresh_token", ""), CredentialKind.REFRESH)
+                if kept.data.get("location") != request.location:
+                    # A refresh token of gcloud, say, is good at its own endpoint and not here.
+                    raise GrantRefused("invalid_grant", "this refresh token is for something else: log in again")
+                principal = await self._principals.load(kept.member, kept.created_at_us)
+                return Identity(principal, "refresh", self._now_us() + LIFETIME_SECONDS * 1_000_000)
+            case "password":
+                return await self._authenticator.of_password(request, form.get("username", ""), form.get("password", ""))
+            case _:
+                raise GrantRefused("unsupported_grant_type", "grant_type must be refresh_token or password")
+
+    async def _token(self, request: Request, identity: Identity, texts: list[str]) -> dict[str, object]:
+        if len(texts) > MOST_SCOPES:
+            raise RequestInvalid(f"a token can be asked for {MOST_SCOPES} scopes at most")
+        access = [
+            found
+            for text in dict.fromkeys(part for each in texts for part in each.split())
+            if (found := await self._access(request, identity, text)) is not None
+        ]
+        lifetime = LIFETIME_SECONDS
+        if identity.way in ("token", "self-signed", "registry-token"):
+            # What is made of a token does not outlive it.
+            lifetime = max(1, min(lifetime, (identity.expires_at_us - self._now_us()) // 1_000_000))
+        token = await self._tokens.issue(
+            Kind.REGISTRY,
+            identity.principal.member,
+            registry_audience(self._audience, request.location),
+            lifetime,
+            access=tuple(access),
+            extra={"attributes": sorted(identity.principal.attributes)} if identity.principal.attributes else None,
+        )
+        return {"token": token, "access_token": token, "expires_in": lifetime, "issued_at": _time(self._now_us()), "token_type": "Bearer"}
+
+    async def _access(self, request: Request, identity: Identity, text: str) -> Access | None:
+        """None for what gives nothing: another type, a name that is none, no rights."""
+        match = _SCOPE.fullmatch(text)
+        if match is None:
+            return None
+        # A bare project is asked for by `gcloud container images list`.
+        name = match["name"]
+        try:
+            Repository.parse(request.location, name if "/" in name else f"{name}/x")
+        except NameInvalid:
+            return None
+        repository = Repository(request.location, name)
+        asked = frozenset(match["actions"].split(","))
+        wanted = [permission for permission, action in ACTIONS.items() if action in asked or "*" in asked]
+        given = frozenset([ACTIONS[each] for each in wanted if await self._gives(identity, each, repository)])
+        if identity.access is not None:
+            given &= _held(identity, repository)
+        # gcloud asks for push when it deletes (contract.md, 1.1): whoever may delete gets that too.
+        if "push" in given and "push" in asked and await self._gate.rights(identity, GRANTS[Permission.DELETE], repository):
+            given |= {"delete"} if identity.access is None else frozenset()
+        if given:
+            await self._gate.check_project(repository)
+        return Access(request.location, name, given)
+
+    async def _gives(self, identity: Identity, permission: Permission, repository: Repository) -> bool:
+        return identity.may_use_registry(permission is not Permission.PULL) and await self._gate.may(identity, permission, repository)
+
+    async def _refresh_token(self, identity: Identity, client: str, location: str) -> str:
+        return await self._credentials.issue(
+            CredentialKind.REFRESH, identity.principal.member, client[:100] or "docker", REFRESH_SECONDS, {"location": location}
+        )
+
+
+def _held(identity: Identity, repository: Repository) -> frozenset[str]:
+    """What a registry token that asks for another one has itself: it never becomes more."""
+    return frozenset(
+        action
+        for access in identity.access or ()
+        if access.location == repository.location and access.name == repository.name
+        for action in access.actions & _ALL
+    )
+
+
+def _answer(fields: dict[str, object]) -> Response:
+    headers = [("content-type", "application/json"), ("cache-control", "no-store")]
+    return Response(200, headers, msgspec.json.encode(fields))
+
+
+def _form(payload: bytes) -> dict[str, str]:
+    """Raises GrantRefused; a field that comes twice is an error (RFC 6749, 3.2)."""
+    try:
+        pairs = parse_qsl(payload.decode(), keep_blank_values=True, max_num_fields=50, encoding="utf-8", errors="strict")
+    except (ValueError, UnicodeDecodeError) as error:
+        raise GrantRefused("invalid_request", "the body must be a form (application/x-www-form-urlencoded)") from error
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise GrantRefused("invalid_request", "a field occurs twice")
+    return fields
+
+
+def _time(at_us: int) -> str:
+    return datetime.fromtimestamp(at_us // 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

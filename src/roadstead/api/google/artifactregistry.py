@@ -1,0 +1,93 @@
+"""
+The little of Artifact Registry by which rights on images are given: a registry's repository is what its bucket is in Cloud Storage, and a
+package is a repository here, or all whose paths begin with it; which is finer than Container Registry was.
+
+gcr.io is `locations/us/repositories/gcr.io`, us.gcr.io `locations/us/repositories/us.gcr.io`, eu.gcr.io is in `europe`, asia.gcr.io in
+`asia`.
+Spec: Artifact Registry API v1, projects.locations.repositories; what clients really send: contract.md, 2.7.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from roadstead.api.google import json, policies
+from roadstead.api.google.routing import AUTHENTICATED, Call, Route, Variables
+from roadstead.errors import ResourceUnknown
+from roadstead.iam import resources
+from roadstead.iam.projects import Project
+
+_REPOSITORIES = {("us", "gcr.io"): "gcr", ("us", "us.gcr.io"): "us", ("europe", "eu.gcr.io"): "eu", ("asia", "asia.gcr.io"): "asia"}
+_PERMISSION = "artifactregistry.repositories."
+_PATH = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*")
+_MOST_PATH = 255
+
+
+def _of_repository(variables: Variables) -> str:
+    """Raises ResourceUnknown, for everybody, for what is no registry."""
+    location = _REPOSITORIES.get((variables["location"], variables["repository"]))
+    if location is None:
+        raise ResourceUnknown(
+            "there is no such repository here: there are gcr.io and us.gcr.io in us, eu.gcr.io in europe, asia.gcr.io in asia"
+        )
+    return resources.bucket(variables["project"], location)
+
+
+def _of_package(variables: Variables) -> str:
+    """A path that repositories have or begin with; whether there is one does not matter, so that rights can be given before the push."""
+    path = variables["package"]
+    if len(path) > _MOST_PATH or _PATH.fullmatch(path) is None:
+        raise ResourceUnknown("a package is a repository's path, or the beginning of one, with %2F for each slash", {"package": path[:100]})
+    return f"{_of_repository(variables)}/repositories/{path}"
+
+
+def _shown(project: Project, location: str, repository: str) -> dict[str, Any]:
+    return {
+        "name": f"projects/{project.id}/locations/{location}/repositories/{repository}",
+        "format": "DOCKER",
+        "mode": "STANDARD_REPOSITORY",
+        "createTime": json.time_of(project.created_at_us),
+        "updateTime": json.time_of(project.created_at_us),
+        "registryUri": repository,
+    }
+
+
+async def _get(call: Call) -> dict[str, Any]:
+    project = await call.services.projects.get(call.variables["project"])
+    return _shown(project, call.variables["location"], call.variables["repository"])
+
+
+async def _list(call: Call) -> dict[str, Any]:
+    """location `-` is all of them."""
+    project = await call.services.projects.get(call.variables["project"])
+    wanted, here = call.variables["location"], set(call.services.hosts.values())
+    found = [
+        _shown(project, location, repository)
+        for (location, repository), ours in _REPOSITORIES.items()
+        if ours in here and wanted in (location, "-")
+    ]
+    return json.without_nothing({"repositories": found})
+
+
+async def _settings(call: Call) -> dict[str, Any]:
+    project = await call.services.projects.get(call.variables["project"])
+    return {"name": f"projects/{project.id}/projectSettings", "legacyRedirectionState": "REDIRECTION_FROM_GCR_IO_ENABLED"}
+
+
+_LIST = "/v1/projects/{project}/locations/{location}/repositories"
+_ONE = _LIST + "/{repository}"
+_PACKAGE = _ONE + "/packages/{package}"
+
+ROUTES: Sequence[Route] = (
+    Route("GET", "/v1/projects/{project}/projectSettings", _settings, "artifactregistry.projectsettings.get"),
+    Route("GET", _LIST, _list, _PERMISSION + "list"),
+    Route("GET", _ONE, _get, _PERMISSION + "get", _of_repository),
+    Route("GET", _ONE + ":getIamPolicy", policies.get, _PERMISSION + "getIamPolicy", _of_repository),
+    Route("POST", _ONE + ":setIamPolicy", policies.put, _PERMISSION + "setIamPolicy", _of_repository),
+    Route("POST", _ONE + ":testIamPermissions", policies.test, AUTHENTICATED, _of_repository),
+    Route("GET", _PACKAGE + ":getIamPolicy", policies.get, _PERMISSION + "getIamPolicy", _of_package),
+    Route("POST", _PACKAGE + ":setIamPolicy", policies.put, _PERMISSION + "setIamPolicy", _of_package),
+    Route("POST", _PACKAGE + ":testIamPermissions", policies.test, AUTHENTICATED, _of_package),
+)

@@ -1,0 +1,45 @@
+"""What every handler of Google's APIs is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from roadstead.iam.audit import Audit
+from roadstead.iam.authorizer import Authorizer
+from roadstead.iam.custom_roles import CustomRoles
+from roadstead.iam.federation import Federation
+from roadstead.iam.generation import Generation
+from roadstead.iam.keys import Keys
+from roadstead.iam.people import People
+from roadstead.iam.policies import Policies
+from roadstead.iam.principals import Principals
+from roadstead.iam.projects import Projects
+from roadstead.iam.service_accounts import ServiceAccounts
+from roadstead.iam.tokens import Tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """
+    The domain's services. hosts: host name → location; installation: this installation's id, the tokens' audience.
+
+    public_url: what links begin with; "" for what the request says.
+    """
+
+    audit: Audit
+    authorizer: Authorizer
+    custom_roles: CustomRoles
+    federation: Federation
+    generation: Generation
+    keys: Keys
+    people: People
+    policies: Policies
+    principals: Principals
+    projects: Projects
+    service_accounts: ServiceAccounts
+    tokens: Tokens
+    hosts: Mapping[str, str]
+    installation: str
+    public_url: str
+    now_us: Callable[[], int]

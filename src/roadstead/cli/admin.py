@@ -1,0 +1,174 @@
+"""`roadstead admin`: for whoever may read the server's own data, which is every right there is."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional, TypeVar
+
+import typer
+
+from roadstead import config
+from roadstead.cli.gc import existing
+from roadstead.cli.output import Format, print_json, print_table
+from roadstead.errors import AlreadyExists, FieldInvalid
+
+if TYPE_CHECKING:
+    from roadstead.accounts import Accounts
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Get in, or back in, on the server's own machine.")
+
+T = TypeVar("T")
+Data = Annotated[Optional[Path], typer.Option(help="The server's data folder. [default: data]")]  # noqa: UP045
+Config = Annotated[Optional[Path], typer.Option("--config", help="TOML file with settings.")]  # noqa: UP045
+Output = Annotated[Format, typer.Option("--format", help="table or json.")]
+_LIFETIME = re.compile(r"(?P<number>[1-9][0-9]{0,6})(?P<unit>[smhd]?)")
+_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+@app.command("token")
+def token(
+    data: Data = None,
+    config_file: Config = None,
+    member: Annotated[
+        str, typer.Option(help="user:ADDRESS or serviceAccount:ADDRESS that the token is for. [default: the owner]", show_default=False)
+    ] = "",
+    lifetime: Annotated[str, typer.Option(help="How long it is good: 90s, 15m, 1h, 1d; 24 hours at the most.")] = "1h",
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Write it into this file (0600), for gcloud's auth/access_token_file, instead of printing it."),
+    ] = None,
+) -> None:
+    """
+    Print a short-lived access token: docker's password for the user oauth2accesstoken, and Bearer on every API.
+    """
+    settings = _settings(config_file, data)
+    seconds = _lifetime(lifetime)
+
+    async def make(own: Accounts) -> str:
+        from roadstead import accounts
+
+        return await accounts.access_token(own, member or f"user:{settings.owner.lower()}", seconds)
+
+    made = _run(settings, make)
+    if out is None:
+        print(made)
+        return
+    fd = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(fd, "w") as file:
+        os.fchmod(fd, 0o600)
+        file.write(made)
+
+
+@app.command("link")
+def link(
+    email: Annotated[str, typer.Argument(help="Whose. [default: the owner's]", show_default=False)] = "",
+    data: Data = None,
+    config_file: Config = None,
+    keep_second_factor: Annotated[bool, typer.Option("--keep-second-factor", help="Do not remove the one-time password.")] = False,
+) -> None:
+    """
+    Print a link that lets somebody in once, to choose a new password. Their sessions and their second factor end.
+    """
+    settings = _settings(config_file, data)
+
+    async def make(own: Accounts) -> str:
+        from roadstead import accounts
+
+        address = (email or settings.owner).lower()
+        await own.people.sign_out_everywhere(address)
+        if not keep_second_factor:
+            await own.second_factor.remove(address)
+        return await accounts.one_time_link(own, address)
+
+    print(f"{_base(settings)}/signin/link?token={_run(settings, make)}")
+
+
+@app.command("owner")
+def owner(
+    email: Annotated[str, typer.Argument(help="The address of an account; it is made if need be.")],
+    data: Data = None,
+    config_file: Config = None,
+) -> None:
+    """
+    Give somebody every right on the whole installation, and print a link for a new account.
+    """
+    settings = _settings(config_file, data)
+
+    async def make(own: Accounts) -> str:
+        from roadstead import accounts
+
+        try:
+            person = await own.people.create(email)
+        except AlreadyExists:
+            person = await own.people.get(email)
+        for role in accounts.OWNER_ROLES:
+            await own.policies.grant("organization", role, person.member)
+        return "" if person.has_password or person.issuer else await accounts.one_time_link(own, person.email)
+
+    secret = _run(settings, make)
+    print(f"{email} owns this installation.")
+    if secret:
+        print(f"{_base(settings)}/signin/link?token={secret}")
+
+
+@app.command("people")
+def people(data: Data = None, config_file: Config = None, output: Output = Format.TABLE) -> None:
+    """
+    List the accounts of people.
+    """
+    settings = _settings(config_file, data)
+    found = _run(settings, lambda own: own.people.list())
+    if output is Format.JSON:
+        print_json(
+            [
+                {
+                    "email": each.email,
+                    "name": each.name,
+                    "disabled": each.disabled,
+                    "password": each.has_password,
+                    "secondFactor": each.has_second_factor,
+                    "issuer": each.issuer,
+                }
+                for each in found
+            ]
+        )
+        return
+    rows = [
+        [each.email, each.name, "disabled" if each.disabled else "", "yes" if each.has_second_factor else "", each.issuer] for each in found
+    ]
+    print_table(["ADDRESS", "NAME", "STATE", "SECOND FACTOR", "ISSUER"], rows)
+
+
+def _settings(config_file: Path | None, data: Path | None) -> config.Settings:
+    settings = config.load(config_file, {"data": data})
+    existing(settings)
+    return settings
+
+
+def _run(settings: config.Settings, work: Callable[[Accounts], Awaitable[T]]) -> T:
+    from roadstead import wiring
+
+    wiring.migrate(settings)
+
+    async def run() -> T:
+        async with wiring.local_accounts(settings) as own:
+            return await work(own)
+
+    return asyncio.run(run())
+
+
+def _base(settings: config.Settings) -> str:
+    scheme = "https" if settings.tls_cert else "http"
+    return settings.public_url.rstrip("/") or f"{scheme}://{settings.listen[0]}"
+
+
+def _lifetime(text: str) -> int:
+    """Raises FieldInvalid."""
+    match = _LIFETIME.fullmatch(text)
+    if match is None:
+        raise FieldInvalid("a lifetime is a number with s, m, h or d, such as 90s, 15m or 1h")
+    return int(match["number"]) * _SECONDS[match["unit"]]

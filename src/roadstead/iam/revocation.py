@@ -1,0 +1,56 @@
+"""
+Tokens that are void before their end, because somebody signed out or says so (RFC 7009). Asked from memory at every request.
+
+No token lives longer than a day (signing.LONGEST_LIFE_SECONDS), so what is remembered is what was revoked within one.
+"""
+
+from __future__ import annotations
+
+from roadstead.db.database import Database
+from roadstead.iam.generation import Generation
+from roadstead.iam.queries import revocation as queries
+from roadstead.iam.signing import LONGEST_LIFE_SECONDS, Clock
+from roadstead.iam.tokens import Claims
+
+_US = 1_000_000
+
+
+class Revocations:
+    def __init__(self, database: Database, generation: Generation, now_us: Clock) -> None:
+        self._database = database
+        self._generation = generation
+        self._now_us = now_us
+        self._until_us: dict[str, int] = {}
+        self._known_as_of = -1
+
+    async def revoke(self, token_id_or_family: str, expires_at_us: int | None = None) -> None:
+        """
+        From now on, here at once. Until the token's end, which without expires_at_us is the longest that any can have: right for a family,
+        whose tokens have different ends. To revoke one twice is to revoke it until the later end.
+        """
+        now_us = self._now_us()
+        until_us = now_us + LONGEST_LIFE_SECONDS * _US if expires_at_us is None else expires_at_us
+        if not token_id_or_family or until_us <= now_us:
+            return
+        async with self._database.transaction() as tx:
+            await tx.run(queries.ADD, {"id": token_id_or_family, "expires_at_us": until_us})
+            await self._generation.bump(tx)
+        await self._generation.seen()
+
+    async def is_revoked(self, claims: Claims) -> bool:
+        """The token or its family. Queries once after each change of accounts or rights, else never."""
+        if self._known_as_of != self._generation.value:
+            await self._read()
+        now_us = self._now_us()
+        return self._until_us.get(claims.token_id, 0) > now_us or (claims.family != "" and self._until_us.get(claims.family, 0) > now_us)
+
+    async def purge(self) -> None:
+        """Forget those that have ended anyway. A worker calls it now and then."""
+        async with self._database.transaction() as tx:
+            await tx.run(queries.DELETE_EXPIRED, {"now_us": self._now_us()})
+
+    async def _read(self) -> None:
+        # What is read belongs to the number from before: a change meanwhile is read again.
+        as_of = self._generation.value
+        rows = await self._database.all(queries.ALL, {"now_us": self._now_us()})
+        self._until_us, self._known_as_of = {str(row[0]): int(row[1]) for row in rows}, as_of

@@ -1,0 +1,332 @@
+"""The audit log: what is recorded is found, bounded, in order, and cannot be forged."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from roadstead.db.database import Database
+from roadstead.errors import ReadOnly
+from roadstead.iam import audit
+from roadstead.iam.audit import Audit, Entry, Filter, Outcome, Place
+from roadstead.iam.queries import audit as queries
+from tests.drivers.test_database import DATABASES
+
+pytestmark = pytest.mark.anyio
+
+DAY_US = 86_400_000_000
+NOW_US = 1_790_000_000_000_000
+EVERYTHING = Filter()
+
+
+@pytest.fixture
+def log(database: Database) -> Audit:
+    return Audit(database, lambda: NOW_US)
+
+
+def entry(number: int = 0, **changes: object) -> Entry:
+    made = Entry(
+        at_us=NOW_US + number,
+        method="docker.manifests.put",
+        outcome=Outcome.OK,
+        member="user:someone@example.com",
+        project="a-project",
+        resource="projects/a-project/locations/gcr/repositories/image",
+        status=201,
+        address="192.0.2.1",
+        agent="docker/27",
+        request_id=f"r-{number}",
+        details={"number": number},
+    )
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+async def found(log: Audit, wanted: Filter = EVERYTHING, most: int = 100) -> list[Entry]:
+    """All pages of it."""
+    entries: list[Entry] = []
+    after: Place | None = None
+    while True:
+        page = await log.query(wanted, most, after)
+        entries += page.entries
+        if page.next is None:
+            return entries
+        after = page.next
+
+
+def numbers(entries: list[Entry]) -> list[object]:
+    return [each.details["number"] for each in entries]
+
+
+# What is recorded is kept
+
+
+async def test_what_was_recorded_is_found_as_it_was(log: Audit) -> None:
+    log.record(entry(1))
+
+    (kept,) = await found(log)
+
+    assert entry(1) == replace(kept, id=0)
+    assert kept.id > 0
+
+
+async def test_recording_waits_for_nothing_and_a_flush_writes_many_rows_at_once(log: Audit, database: Database) -> None:
+    for number in range(1200):
+        log.record(entry(number))
+    assert 1200 == log.waiting
+    before = await database.one(queries.NEWEST, {})
+
+    await log.flush()
+
+    assert before is not None
+    assert before[0] is None
+    assert 0 == log.waiting
+    assert list(range(1199, -1, -1)) == numbers(await found(log))
+
+
+async def test_what_changes_rights_is_written_before_it_is_answered(log: Audit, database: Database) -> None:
+    await log.record_now(entry(1, method="google.iam.v1.SetIamPolicy"))
+
+    assert 0 == log.waiting
+    assert [1] == numbers(await found(Audit(database, lambda: NOW_US)))
+
+
+async def test_an_entry_of_a_transaction_is_there_only_if_the_transaction_is(log: Audit, database: Database) -> None:
+    async with database.transaction() as tx:
+        await log.record_in(tx, entry(1))
+    with pytest.raises(ZeroDivisionError):
+        async with database.transaction() as tx:
+            await log.record_in(tx, entry(2))
+            raise ZeroDivisionError
+
+    assert [1] == numbers(await found(log))
+
+
+async def test_stopping_writes_what_still_waits(log: Audit, database: Database) -> None:
+    stop = asyncio.Event()
+    running = asyncio.create_task(log.run(stop))
+    await asyncio.sleep(0)
+    log.record(entry(1))
+    stop.set()
+
+    await running
+
+    assert 0 == log.waiting
+    assert [1] == numbers(await found(Audit(database, lambda: NOW_US)))
+
+
+async def test_while_nothing_can_be_written_entries_wait_and_come_in_order_later(log: Audit, database: Database) -> None:
+    """As while a server is moved: the database takes nothing."""
+    log.record(entry(1))
+    log.record(entry(2, outcome=Outcome.DENIED))
+    await database.freeze(NOW_US)
+
+    with pytest.raises(ReadOnly):
+        await log.flush()
+    log.record(entry(3))
+    assert [] == await found(log)
+    await database.thaw()
+
+    assert [3, 2, 1] == numbers(await found(log))
+
+
+# Bounds
+
+
+async def test_a_full_memory_forgets_what_was_allowed_before_what_was_refused(database: Database) -> None:
+    log = Audit(database, lambda: NOW_US, most_waiting=4)
+    for number in range(3):
+        log.record(entry(number, outcome=Outcome.DENIED, request_id="same", agent=f"agent {number}"))
+    for number in range(3, 6):
+        log.record(entry(number))
+
+    assert [5, 2, 1, 0] == numbers(await found(log))
+    assert (6, 2) == (log.recorded, log.dropped)
+
+
+async def test_the_same_refusal_again_and_again_is_one_row_that_counts(log: Audit) -> None:
+    for number in range(5000):
+        log.record(entry(number, outcome=Outcome.DENIED, status=403, details={}))
+    log.record(entry(9, outcome=Outcome.DENIED, status=403, address="192.0.2.9", details={}))
+
+    rows = await found(log)
+
+    assert [("192.0.2.9", None), ("192.0.2.1", 5000)] == [(row.address, row.details.get("repeated")) for row in rows]
+    assert 4999 == log.merged
+
+
+async def test_rows_older_than_the_limit_go(database: Database) -> None:
+    log = Audit(database, lambda: NOW_US, keep_days=10)
+    for days in (0, 9, 11, 400):
+        log.record(entry(at_us=NOW_US - days * DAY_US, details={"number": days}))
+    await log.flush()
+
+    assert 2 == await log.trim()
+    assert [0, 9] == numbers(await found(log))
+
+
+async def test_rows_over_the_limit_go_oldest_first(database: Database) -> None:
+    log = Audit(database, lambda: NOW_US, keep_rows=1000)
+    for number in range(2600):
+        log.record(entry(number))
+    await log.flush()
+
+    assert 1600 == await log.trim()
+    assert list(range(2599, 1599, -1)) == numbers(await found(log, most=1000))
+    assert 0 == await log.trim()
+
+
+async def test_an_empty_log_is_trimmed_too(log: Audit) -> None:
+    assert 0 == await log.trim()
+    assert [] == await found(log)
+
+
+# Questions
+
+
+@pytest.fixture
+async def filled(log: Audit) -> Audit:
+    log.record(entry(0))
+    log.record(entry(1, member="", outcome=Outcome.DENIED, status=401, method="docker.manifests.get"))
+    log.record(entry(2, project="a-project-2", resource="projects/a-project-2"))
+    log.record(entry(3, resource="projects/a-project", method="google.iam.v1.SetIamPolicy"))
+    log.record(entry(4, project="", resource="organization", method="signin.password", outcome=Outcome.FAILED, agent="Fire%fox_1"))
+    return log
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        (Filter(), [4, 3, 2, 1, 0]),
+        (Filter(project="a-project"), [3, 1, 0]),
+        (Filter(project=""), [4]),
+        (Filter(member=""), [1]),
+        (Filter(member="user:someone@example.com"), [4, 3, 2, 0]),
+        (Filter(method="docker.manifests.get"), [1]),
+        (Filter(outcome=Outcome.DENIED), [1]),
+        (Filter(resource="projects/a-project"), [3, 1, 0]),
+        (Filter(resource="projects/a-project/locations/gcr/repositories/image"), [1, 0]),
+        (Filter(resource="projects/a-proj"), []),
+        (Filter(since_us=NOW_US + 3), [4, 3]),
+        (Filter(until_us=NOW_US + 2), [1, 0]),
+        (Filter(since_us=NOW_US + 1, until_us=NOW_US + 3), [2, 1]),
+        (Filter(text="SETIAM"), [3]),
+        (Filter(text="e%f"), [4]),
+        (Filter(text="x_"), [4]),
+        (Filter(text="d%k"), []),
+        (Filter(project="a-project", member="user:someone@example.com", outcome=Outcome.OK, text="docker"), [3, 0]),
+        (
+            Filter("a-project", "", "docker.manifests.get", Outcome.DENIED, "projects/a-project", NOW_US, NOW_US + 9, "image"),
+            [1],
+        ),
+    ],
+)
+async def test_a_question_finds_all_that_fit_and_nothing_else(filled: Audit, wanted: Filter, expected: list[int]) -> None:
+    for most in (1, 2, 100):
+        assert expected == numbers(await found(filled, wanted, most))
+
+
+async def test_rows_of_one_moment_are_neither_lost_nor_doubled_between_pages(log: Audit) -> None:
+    for number in range(7):
+        log.record(entry(at_us=NOW_US, details={"number": number}))
+
+    assert list(range(6, -1, -1)) == numbers(await found(log, most=2))
+
+
+async def test_what_is_rare_is_found_over_pages_that_each_look_at_a_limited_number_of_rows(
+    log: Audit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit, "SCAN_ROWS", 10)
+    for number in range(95):
+        log.record(entry(number, outcome=Outcome.DENIED if number == 1 else Outcome.OK))
+
+    first = await log.query(Filter(outcome=Outcome.DENIED), 5)
+
+    assert [] == list(first.entries)
+    assert first.next is not None
+    assert [1] == numbers(await found(log, Filter(outcome=Outcome.DENIED), 5))
+
+
+@pytest.mark.parametrize("conditions", [set(), {"project"}, {"member"}, {"project", "since"}, {"before"}, {"project", "before", "outcome"}])
+async def test_a_page_is_read_along_an_index(tmp_path: Path, conditions: set[str]) -> None:
+    DATABASES["sqlite"](tmp_path)
+    with sqlite3.connect(tmp_path / "registry.sqlite") as connection:
+        sql, fixed = queries.page(frozenset(conditions)).sqlite
+        names = {"project", "member", "since", "before_us", "before_id", "outcome", "scan", "most"}
+        steps = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", fixed | dict.fromkeys(names, 1))]
+
+    assert [] == [step for step in steps if step == "SCAN audit_log"]
+    assert any("USING INDEX audit_log_by" in step for step in steps), steps
+
+
+# What cannot be forged, and what is not kept
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    ["a\nb", "a\rb", "a\x1b[2Jb", "a\0b", "a\x7fb", "a\u2028b", "a\u202eb", "a\ud800b", "a\x85b", "a\u2066b"],
+    ids=ascii,
+)
+async def test_control_characters_are_written_out(log: Audit, hostile: str) -> None:
+    log.record(
+        entry(
+            member=hostile, method=hostile, project=hostile, resource=hostile, address=hostile, agent=hostile, details={hostile: [hostile]}
+        )
+    )
+
+    (kept,) = await found(log)
+
+    harmless = f"a\\u{ord(hostile[1]):04x}b" if "[" not in hostile else "a\\u001b[2Jb"
+    assert {harmless} == {kept.member, kept.method, kept.project, kept.resource, kept.address, kept.agent}
+    assert {harmless: [harmless]} == kept.details
+
+
+async def test_texts_and_details_have_a_limit(log: Audit) -> None:
+    log.record(entry(agent="x" * 100_000, resource="\n" * 100_000, details={"much": "y" * 100_000}))
+    log.record(entry(details={"number": 1 << 200, "deep": {"a": {"b": {"c": {"d": {"e": {"f": {"g": 1}}}}}}}}))
+
+    second, first = await found(log)
+
+    assert 300 == len(first.agent)
+    assert 1000 == len(first.resource)
+    assert {"omitted": "more than 4 KiB", "names": ["much"]} == first.details
+    assert str(1 << 200) == second.details["number"]
+
+
+async def test_secrets_are_not_kept(log: Audit) -> None:
+    token = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJzb21lb25lIn0.c2lnbmF0dXJl"
+    refresh = "rsr_" + "Ab3" * 15
+    key = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBg\n-----END PRIVATE KEY-----"
+    log.record(
+        entry(
+            resource=f"projects/p/{token}",
+            agent=refresh,
+            details={"password": "hunter2 hunter2", "nested": {"privateKey": "abc"}, "said": [token, refresh, key]},
+        )
+    )
+
+    (kept,) = await found(log)
+
+    shown = repr(kept)
+    for secret in (token, refresh, "MIIEvQ", "hunter2", "abc", "c2lnbmF0dXJl"):
+        assert secret not in shown
+    assert "projects/p/[secret]" == kept.resource
+
+
+# What it costs
+
+
+async def test_recording_takes_microseconds(log: Audit) -> None:
+    """It is on the way of every write and every refusal."""
+    entries = [entry(number) for number in range(10_000)]
+
+    began = time.perf_counter()
+    for each in entries:
+        log.record(each)
+    elapsed = time.perf_counter() - began
+
+    assert elapsed / 10_000 < 20e-6
