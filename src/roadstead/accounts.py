@@ -5,19 +5,21 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from roadstead.api.auth import Authenticator
 from roadstead.config import Settings
 from roadstead.db.database import Database
-from roadstead.errors import AlreadyExists, Conflict
+from roadstead.errors import AlreadyExists, Conflict, ReadOnly
 from roadstead.iam import resources
 from roadstead.iam.audit import Audit
 from roadstead.iam.authorizer import Authorizer
 from roadstead.iam.credentials import Credentials, Kind
 from roadstead.iam.custom_roles import CustomRoles
 from roadstead.iam.decide import Binding, Policy
+from roadstead.iam.expiry import KeyExpiry
 from roadstead.iam.federation import Federation
 from roadstead.iam.fetch import Fetch
 from roadstead.iam.generation import POLL_SECONDS, Generation, SharedNumber
@@ -59,6 +61,7 @@ class Accounts:
     generation: Generation
     groups: Groups
     installation: str
+    key_expiry: KeyExpiry
     keys: Keys
     people: People
     policies: Policies
@@ -80,6 +83,9 @@ async def accounts(settings: Settings, database: Database, shared: SharedNumber,
     authorities = Path(settings.certificate_authorities) if settings.certificate_authorities else None
     fetch = Fetch(settings.private_hosts, authorities)
     signing_keys = SigningKeys(database, now_us)
+    with suppress(ReadOnly):
+        # Now, not at the first token: until it is known, a made-up key id could keep this process from looking for the real one.
+        await signing_keys.current()
     tokens = Tokens(signing_keys, now_us, issuer(name))
     keys = Keys(database, generation, now_us)
     people, throttle = People(database, generation, now_us), Throttle(database, now_us)
@@ -96,6 +102,7 @@ async def accounts(settings: Settings, database: Database, shared: SharedNumber,
         generation=generation,
         groups=Groups(database, generation, now_us),
         installation=name,
+        key_expiry=KeyExpiry(keys, now_us),
         keys=keys,
         people=people,
         policies=Policies(database, generation, now_us),
@@ -183,3 +190,6 @@ async def tidy(own: Accounts) -> None:
     await own.revocations.purge()
     await own.throttle.purge()
     await own.projects.purge()
+    await own.custom_roles.purge()
+    await own.service_accounts.purge()
+    await own.federation.pools.purge()

@@ -55,17 +55,17 @@ class OpenIDProvider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """
     issuer: where /.well-known/openid-configuration is, without that. The provider must know {public_url}/signin/oidc/NAME/callback.
 
-    client_secret: "" for a public client. groups_claim: the claim that lists groups. domains: whose addresses may sign in, empty for
-    everybody whom the provider knows. label: on the button. trust_email: believe addresses that are not marked as verified, and let them
-    into accounts that are here already.
+    client_secret: "" for a public client. groups_claim: the claim that lists groups. domains: whose addresses may sign in, `*` for
+    everybody whom the provider knows, which may be the whole world. label: on the button. trust_email: believe addresses that are not
+    marked as verified, and let them into accounts that are here already.
     """
 
     issuer: Annotated[str, Meta(pattern=r"^https?://[^?#@]+$")]
     client_id: Annotated[str, Meta(min_length=1)]
+    domains: Annotated[tuple[Annotated[str, Meta(pattern=r"^(\*|[a-z0-9.-]+)$")], ...], Meta(min_length=1)]
     client_secret: str = ""
     scopes: tuple[str, ...] = ("openid", "email", "profile")
     groups_claim: str = "groups"
-    domains: tuple[Annotated[str, Meta(pattern="^[a-z0-9.-]+$")], ...] = ()
     label: str = ""
     trust_email: bool = False
 
@@ -155,6 +155,18 @@ def load(file: Path | None, overrides: Mapping[str, Any], environment: Mapping[s
     _check_hosts(settings.locations)
     settings.proxies()
     return settings
+
+
+def user_folder(environment: Mapping[str, str] | None = None) -> Path:
+    """Where the command line keeps what it remembers of this person (XDG Base Directory Specification)."""
+    known = os.environ if environment is None else environment
+    return Path(known.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "roadstead"
+
+
+def docker_folder(environment: Mapping[str, str] | None = None) -> Path:
+    """Where docker's own settings are."""
+    known = os.environ if environment is None else environment
+    return Path(known.get("DOCKER_CONFIG") or Path.home() / ".docker")
 
 
 def only_loopback(addresses: Sequence[tuple[str, int]]) -> None:

@@ -26,7 +26,7 @@ from roadstead.iam.oauth import Granted, OAuth
 from roadstead.iam.openid import OpenIDLogin, Provider
 from roadstead.iam.tokens import audience
 
-GOOGLE_PATHS = ("/v1", "/v1beta1", "/v3", "/storage", "/v2google")
+GOOGLE_PATHS = ("/v1", "/v1beta1", "/v1beta2", "/v3", "/storage", "/v2google")
 OAUTH_PATHS = ("/token", "/revoke", "/oauth2")
 PAGE_PATHS = ("/signin", "/account", "/static", "/o")
 REVOKE = "/o/oauth2/revoke"

@@ -19,6 +19,8 @@ from roadstead.registry.totals import Totals
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 _PREFIX = "roadstead_"
 _TOTALS = {
+    "audit_entries": "What was given to the audit log.",
+    "audit_dropped": "Entries that the audit log could not keep, because the database took nothing for too long.",
     "gc_runs": "Collections that ended.",
     "gc_failures": "Collections that failed.",
     "gc_freed_blobs": "Blobs that collection freed.",
@@ -30,6 +32,7 @@ _TOTALS = {
 _GAUGES = {
     "gc_last_run_timestamp_seconds": "When the last collection ended.",
     "gc_last_run_duration_seconds": "How long the last collection took.",
+    "service_account_keys_expiring": "Keys of service accounts that are in use and end within 30 days.",
 }
 
 

@@ -31,6 +31,7 @@ from roadstead.metrics import PUBLISH_SECONDS, Board, Recorder
 if TYPE_CHECKING:
     import uvicorn
 
+    from roadstead.accounts import Accounts
     from roadstead.api.health import Condition
     from roadstead.api.http1 import Observer, RegistryProtocol
     from roadstead.api.messages import Request, Response
@@ -421,7 +422,7 @@ def _serve(
         server = _server(settings, wiring.application(settings, own, health, known).handle, recorder, condition, observers, secured)
         ending = asyncio.Event()
         following = asyncio.create_task(wiring.look_after(known, ending))
-        publishing = asyncio.create_task(_publish(recorder, server))
+        publishing = asyncio.create_task(_publish(recorder, server, known))
         telling = asyncio.create_task(_tell_when_started(server, ready))
         renewing = asyncio.create_task(_renew(secured.certificate if secured else None))
         await server.serve(sockets)
@@ -542,10 +543,15 @@ def _observers(settings: Settings) -> tuple[list[Observer], Callable[[], None]]:
     return found, close
 
 
-async def _publish(recorder: Recorder, server: uvicorn.Server | None) -> None:
+async def _publish(recorder: Recorder, server: uvicorn.Server | None, known: Accounts | None = None) -> None:
+    recorded = dropped = 0
     while True:
         if server is not None:
             recorder.set("connections", len(server.server_state.connections))
+        if known is not None:
+            recorder.add("audit_entries", known.audit.recorded - recorded)
+            recorder.add("audit_dropped", known.audit.dropped - dropped)
+            recorded, dropped = known.audit.recorded, known.audit.dropped
         recorder.publish()
         await asyncio.sleep(PUBLISH_SECONDS)
 
@@ -592,6 +598,7 @@ def _work(settings: Settings, sockets: list[socket.socket], ready: int, board: B
             every(settings.gc_interval_seconds, lambda: _collect(own, recorder, sweep=False), stop),
             every(SWEEP_SECONDS, lambda: _collect(own, recorder, sweep=True), stop),
             every(TIDY_SECONDS, lambda: wiring.tidy(known), stop),
+            every(TIDY_SECONDS, lambda: _watch_keys(known, recorder), stop),
         )
         for task in beside:
             task.cancel()
@@ -620,6 +627,12 @@ async def _answer_health(
 
 async def _run_jobs(own: Parts, recorder: Recorder) -> None:
     recorder.add("jobs_run", await own.worker.run_due())
+
+
+async def _watch_keys(known: Accounts | None, recorder: Recorder) -> None:
+    from roadstead import wiring
+
+    recorder.set("service_account_keys_expiring", await wiring.keys_expiring(known))
 
 
 async def _collect(own: Parts, recorder: Recorder, sweep: bool) -> None:

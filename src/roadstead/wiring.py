@@ -12,6 +12,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import structlog
+
 from roadstead import accounts as iam
 from roadstead.accounts import Accounts
 from roadstead.api.app import Application
@@ -45,6 +47,9 @@ if TYPE_CHECKING:
 
 TRANSFER_THREADS = 8
 STOCK_SECONDS = 2.0
+WAIT_SECONDS = 1.0
+
+_log = structlog.get_logger()
 
 
 def now_us() -> int:
@@ -176,8 +181,14 @@ def application(settings: Settings, own: Parts, health: Health, known: Accounts 
 
 
 async def accounts(settings: Settings, own: Parts, shared: SharedNumber) -> Accounts | None:
-    """None where the settings want none."""
-    return await iam.accounts(settings, own.database, shared, now_us) if settings.accounts else None
+    """None where the settings want none. Waits for a database that is away, as a process that serves already would."""
+    while settings.accounts:
+        try:
+            return await iam.accounts(settings, own.database, shared, now_us)
+        except StorageError as error:
+            _log.warning("the database does not answer yet", cause=error.message)
+            await asyncio.sleep(WAIT_SECONDS)
+    return None
 
 
 async def look_after(known: Accounts | None, stop: asyncio.Event) -> None:
@@ -188,6 +199,11 @@ async def look_after(known: Accounts | None, stop: asyncio.Event) -> None:
 async def tidy(known: Accounts | None) -> None:
     if known is not None:
         await iam.tidy(known)
+
+
+async def keys_expiring(known: Accounts | None) -> int:
+    """How many keys of service accounts end soon; the log is told once a day."""
+    return await known.key_expiry.look() if known is not None else 0
 
 
 async def first_run(settings: Settings) -> str:

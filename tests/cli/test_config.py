@@ -70,7 +70,7 @@ def test_every_setting_can_be_in_the_file(tmp_path: Path, name: str) -> None:
         "access_log": "true",
         "otlp_endpoint": '"http://127.0.0.1:4318"',
         "locations": '{ eu = { hosts = ["eu.example.com"] } }',
-        "openid": '{ corp = { issuer = "https://id.example.com", client_id = "roadstead" } }',
+        "openid": '{ corp = { issuer = "https://id.example.com", client_id = "roadstead", domains = ["example.com"] } }',
     }
     file = written(tmp_path, f"{name} = {examples.get(name, '7')}\n")
 

@@ -6,6 +6,7 @@ The source refuses writes only for the last changes, and a copy that is killed a
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import random
@@ -15,17 +16,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
+import httpx
 import pytest
 
 from tests.kit.installations import EMBEDDED, SCALED, Installation
 from tests.kit.ledger import Ledger
 from tests.kit.load import Client, Pushed, Refused, Wire, digest_of, image_manifest, verify
+from tests.kit.push import push_image
 from tests.kit.pushers import Load, pushers
 from tests.kit.server import Server
 
 pytestmark = pytest.mark.slow
 
 SEED = 1
+PROJECT = "my-project"
 KILLS = 6
 LARGE = Random("large").randbytes(100_000)
 SMALL = Random("small").randbytes(1000)
@@ -282,3 +286,42 @@ def test_what_is_damaged_on_the_server_is_named_and_healed_by_a_push(pair: tuple
     assert 404 == before
     assert LARGE == after
     assert 0 == clean.returncode, clean.stdout
+
+
+@pytest.mark.parametrize(("one", "other"), PAIRS)
+def test_accounts_rights_and_tokens_move_too(tmp_path: Path, one: str, other: str) -> None:
+    """Whoever was logged in stays so, keys go on working, and what was refused is refused."""
+    source = Installation(tmp_path / "source", one, accounts=True)
+    target = Installation(tmp_path / "target", other, accounts=True)
+    with serving(source) as server:
+        owner = token(source)
+        email = f"robot1@{PROJECT}.iam.gserviceaccount.com"
+        with client(server, owner) as http:
+            assert (
+                200 == http.post(f"/v1/projects/{PROJECT}/serviceAccounts", json={"accountId": "robot1", "serviceAccount": {}}).status_code
+            )
+            key = base64.b64decode(http.post(f"/v1/projects/-/serviceAccounts/{email}/keys", json={}).json()["privateKeyData"]).decode()
+            policy = http.post(f"/v1/projects/{PROJECT}:getIamPolicy", json={}).json()
+            policy["bindings"].append({"role": "roles/storage.objectViewer", "members": [f"serviceAccount:{email}"]})
+            assert 200 == http.post(f"/v1/projects/{PROJECT}:setIamPolicy", json={"policy": policy}).status_code
+            pushed = push_image(http, f"{PROJECT}/image")
+        source.json("copy-to", str(target.file))
+
+    with serving(target) as server, client(server, owner) as http:
+        robot = httpx.BasicAuth("_json_key", key)
+        path = f"{server.url}/v2/{PROJECT}/image/manifests/v1"
+
+        assert pushed.payload == http.get(path).content
+        assert pushed.payload == httpx.get(path, auth=robot).content
+        assert 403 == httpx.delete(path, auth=robot).status_code
+        assert 401 == httpx.get(path).status_code
+
+
+def token(installation: Installation) -> str:
+    done = installation.run("admin", "token")
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def client(server: Server, bearer: str) -> httpx.Client:
+    return httpx.Client(base_url=server.url, headers={"Authorization": f"Bearer {bearer}"}, timeout=30)

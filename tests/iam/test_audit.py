@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 import sqlite3
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
 from roadstead.db.database import Database
@@ -16,12 +20,14 @@ from roadstead.iam import audit
 from roadstead.iam.audit import Audit, Entry, Filter, Outcome, Place
 from roadstead.iam.queries import audit as queries
 from tests.drivers.test_database import DATABASES
+from tests.kit.accounts import Installation
 
 pytestmark = pytest.mark.anyio
 
 DAY_US = 86_400_000_000
 NOW_US = 1_790_000_000_000_000
 EVERYTHING = Filter()
+SET_POLICY = "POST /v1/projects/{project}:setIamPolicy"
 
 
 @pytest.fixture
@@ -330,3 +336,183 @@ async def test_recording_takes_microseconds(log: Audit) -> None:
     elapsed = time.perf_counter() - began
 
     assert elapsed / 10_000 < 20e-6
+
+
+# Over HTTP, as Cloud Logging, and by `roadstead audit`
+
+
+def entries(client: httpx.Client, project: str, condition: str = "", **body: object) -> list[dict[str, Any]]:
+    """All pages. What other processes of the server recorded is there within a second."""
+    found: list[dict[str, Any]] = []
+    token = ""
+    while True:
+        request = {"resourceNames": [f"projects/{project}"], "filter": condition, "orderBy": "timestamp desc", "pageToken": token, **body}
+        response = client.post("/v2/entries:list", json=request)
+        assert response.status_code == 200, response.text
+        found += response.json().get("entries", [])
+        token = response.json().get("nextPageToken", "")
+        if not token:
+            return found
+
+
+def soon(client: httpx.Client, project: str, condition: str, count: int = 1) -> list[dict[str, Any]]:
+    until = time.monotonic() + 10
+    while len(found := entries(client, project, condition)) < count and time.monotonic() < until:
+        time.sleep(0.05)
+    assert count <= len(found), found
+    return found
+
+
+def test_who_did_what_is_told_as_cloud_audit_logs_tell_it(installation: Installation) -> None:
+    """google.cloud.audit.AuditLog; changes of rights are there as soon as they are answered."""
+    project = installation.project(registry=False)
+    installation.grant(project, "roles/viewer", "user:someone@example.com")
+
+    (entry, *_) = entries(installation.owner, project, f'protoPayload.methodName="{SET_POLICY}"')
+
+    payload = entry["protoPayload"]
+    assert f"projects/{project}/logs/cloudaudit.googleapis.com%2Factivity" == entry["logName"]
+    assert "type.googleapis.com/google.cloud.audit.AuditLog" == payload["@type"]
+    assert f"projects/{project}" == payload["resourceName"]
+    assert "user:owner@localhost" == payload["authenticationInfo"]["principalSubject"]
+    assert "127.0.0.1" == payload["requestMetadata"]["callerIp"]
+    assert {} == payload["status"]
+    assert any("roles/viewer user:someone@example.com" in each for each in payload["metadata"]["added"])
+    assert "NOTICE" == entry["severity"]
+
+
+def test_what_is_refused_is_in_the_log_and_so_is_who_tried(installation: Installation) -> None:
+    project = installation.project()
+    robot = installation.robot(project, "roles/viewer")
+    client = installation.client(robot)
+
+    assert 403 == client.delete(f"/v1/projects/{project}", headers=[(b"User-Agent", b"evil\x9b2Jagent")]).status_code
+    assert 403 == client.post(f"/v2/{project}/image/blobs/uploads/").status_code
+
+    found = soon(installation.owner, project, "severity=WARNING", 2)
+    assert all(entry["protoPayload"]["authenticationInfo"]["principalEmail"].startswith("robot-") for entry in found)
+    assert {7} == {entry["protoPayload"]["status"]["code"] for entry in found}
+    agents = {entry["protoPayload"]["requestMetadata"]["callerSuppliedUserAgent"] for entry in found}
+    assert "evil\\u009b2Jagent" in agents, "a terminal would take \\x9b for the beginning of a command"
+
+
+def test_pushes_are_in_the_log_and_pulls_are_not(installation: Installation) -> None:
+    """Decoupled from the pull path (goharbor/community PR 253)."""
+    project = installation.project()
+    client = installation.client(installation.registry_token(installation.owner_token, f"repository:{project}/image:push,pull,delete"))
+    content = b"content of a blob"
+    digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+    location = client.post(f"/v2/{project}/image/blobs/uploads/").headers["location"]
+    assert 201 == client.put(location, params={"digest": digest}, content=content).status_code
+
+    assert soon(installation.owner, project, "severity=NOTICE image")
+    before = len(entries(installation.owner, project))
+    assert 200 == client.get(f"/v2/{project}/image/blobs/{digest}").status_code
+    time.sleep(1.2)
+    assert before == len(entries(installation.owner, project))
+
+
+def test_the_log_of_a_project_is_for_those_who_may_read_it(installation: Installation) -> None:
+    project = installation.project(registry=False)
+    body = {"resourceNames": [f"projects/{project}"]}
+    nobody, stranger = installation.client(), installation.client(installation.robot(installation.project(registry=False), "roles/owner"))
+    reader = installation.client(installation.robot(project, "roles/logging.viewer"))
+
+    assert 401 == nobody.post("/v2/entries:list", json=body).status_code
+    assert 403 == stranger.post("/v2/entries:list", json=body).status_code
+    assert 200 == reader.post("/v2/entries:list", json=body).status_code
+    assert 403 == reader.post("/v2/entries:list", json={"resourceNames": ["organizations/0"]}).status_code
+    assert 200 == installation.owner.post("/v2/entries:list", json={"resourceNames": ["organizations/0"]}).status_code
+    number = installation.owner.get(f"/v1/projects/{project}").json()["projectNumber"]
+    assert 200 == reader.post("/v2/entries:list", json={"resourceNames": [f"projects/{number}"]}).status_code
+
+
+@pytest.mark.parametrize(
+    ("condition", "count"),
+    [
+        ("", 2),
+        ('logName="projects/p/logs/cloudaudit.googleapis.com%2Factivity" AND timestamp>="2020-01-01T00:00:00Z"', 2),
+        ('timestamp<"2020-01-01T00:00:00Z"', 0),
+        ('timestamp>="2020-01-01T00:00:00Z"\ntimestamp<="2100-01-01T00:00:00+02:00"', 2),
+        ('logName="projects/p/logs/stdout"', 0),
+        ('protoPayload.authenticationInfo.principalEmail="owner@localhost"', 2),
+        ('protoPayload.authenticationInfo.principalEmail="other@example.com"', 0),
+        ("severity>=ERROR", 0),
+        ("protoPayload.status.code=0", 2),
+        ("protoPayload.status.code=7", 0),
+        ("FIRST-account", 1),
+        ('"no \\"such\\" text"', 0),
+    ],
+)
+def test_the_query_language(installation: Installation, condition: str, count: int) -> None:
+    """Logging query language: comparisons joined by AND, and texts."""
+    project = installation.project(registry=False)
+    for name in ("first-account", "second-account"):
+        installation.account(project, name)
+
+    assert count == len(entries(installation.owner, project, condition))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"filter": "a OR b"},
+        {"filter": "(a)"},
+        {"filter": "NOT a"},
+        {"filter": 'jsonPayload.x="y"'},
+        {"filter": 'protoPayload.methodName=~".*"'},
+        {"filter": 'timestamp>="yesterday"'},
+        {"filter": '"unterminated'},
+        {"filter": "x" * 30_000},
+        {"filter": 'protoPayload.methodName="a" AND protoPayload.methodName="b"'},
+        {"orderBy": "timestamp asc"},
+        {"pageSize": -1},
+        {"pageToken": "bm90IG9uZQ=="},
+        {"resourceNames": []},
+        {"resourceNames": ["folders/1"]},
+        {"resourceNames": ["projects/a/b"]},
+        {"unknown": True},
+    ],
+)
+def test_what_the_log_cannot_be_asked_is_refused(installation: Installation, body: dict[str, Any]) -> None:
+    response = installation.owner.post("/v2/entries:list", json={"resourceNames": ["organizations/0"], **body})
+
+    assert 400 == response.status_code, response.text
+    assert "INVALID_ARGUMENT" == response.json()["error"]["status"]
+
+
+def test_the_command_shows_the_log_from_the_data_folder_and_from_the_server(installation: Installation, tmp_path: Path) -> None:
+    project = installation.project(registry=False)
+    installation.grant(project, "roles/viewer", "user:someone@example.com")
+    (tmp_path / "token").write_text(installation.owner_token)
+    remote = ["--server", installation.url, "--token-file", str(tmp_path / "token")]
+
+    for where in ([], remote):
+        done = installation.server.run("audit", "--project", project, "--format", "json", "--method", SET_POLICY, *where)
+        assert 0 == done.returncode, done.stderr
+        (entry,) = json.loads(done.stdout)
+        assert f"projects/{project}" == entry["protoPayload"]["resourceName"]
+
+        csv_lines = installation.server.run("audit", "--project", project, "--format", "csv", *where).stdout.splitlines()
+        assert "TIME,RESULT,WHO,WHAT,RESOURCE,FROM,AGENT,DETAILS" == csv_lines[0]
+        assert any("ok 200,user:owner@localhost" in line for line in csv_lines)
+        assert "Nothing in the audit log fits" in installation.server.run("audit", "--project", project, "--denied", *where).stdout
+        table = installation.server.run("audit", "--project", project, "--limit", "1", *where).stdout
+        assert "WHO" in table
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--since", "yesterday"],
+        ["--server", "http://127.0.0.1:1"],
+        ["--server", "http://127.0.0.1:1", "--token-file", "/nothing/here"],
+        ["--server", "http://127.0.0.1:1", "--token-file", "/dev/null"],
+    ],
+)
+def test_a_command_that_cannot_work_says_why(installation: Installation, options: list[str]) -> None:
+    done = installation.server.run("audit", *options)
+
+    assert 2 == done.returncode
+    assert done.stderr.startswith("roadstead: ")
+    assert "Traceback" not in done.stderr

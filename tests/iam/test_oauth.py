@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import time
 from collections.abc import Iterator
@@ -22,34 +23,55 @@ from roadstead.iam.keys import key_file
 from tests.kit.gcloud import GCLOUD, SCOPE, VERIFIER, asked, authorize, redeem, refresh, userinfo
 from tests.kit.site import PASSWORD, Browser, Site, site
 
-ALICE = "alice@example.com"
+_numbers = itertools.count()
 CLOUD = "https://www.googleapis.com/auth/cloud-platform"
 GOOGLE_TOKEN = "https://oauth2.googleapis.com/token"
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
 
-@pytest.fixture
-def pages(tmp_path: Path) -> Iterator[Site]:
-    with site(tmp_path) as running:
-        running.run(running.known.people.create(ALICE, "Alice", PASSWORD))
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with site(tmp_path_factory.mktemp("site")) as running:
         yield running
 
 
 @pytest.fixture
-def browser(pages: Site) -> Iterator[Browser]:
-    with Browser(pages.url) as opened:
-        opened.sign_in(ALICE)
-        yield opened
+def late(tmp_path: Path) -> Iterator[Site]:
+    """One whose clock the test turns."""
+    with site(tmp_path) as running:
+        yield running
 
 
 @pytest.fixture
+def alice(pages: Site) -> str:
+    return new_person(pages)
+
+
+@pytest.fixture
+def browser(pages: Site, alice: str) -> Iterator[Browser]:
+    with Browser(pages.url) as opened:
+        opened.sign_in(alice)
+        yield opened
+
+
+@pytest.fixture(scope="module")
 def robot(pages: Site) -> dict[str, Any]:
+    return new_robot(pages)
+
+
+def new_person(pages: Site) -> str:
+    email = f"alice-{next(_numbers)}@example.com"
+    pages.run(pages.known.people.create(email, "Alice", PASSWORD))
+    return email
+
+
+def new_robot(pages: Site, base_url: str = "") -> dict[str, Any]:
     """A service account's key file."""
-    known = pages.known
-    pages.run(known.projects.create("robots-project", "Robots", creator=f"user:{ALICE}"))
-    account = pages.run(known.service_accounts.create("robots-project", "builder", "", ""))
-    key, pem = pages.run(known.keys.create(account.email))[:2]
-    return dict(key_file(key, pem, pages.url))
+    known, project = pages.known, f"robots-{next(_numbers)}"
+    pages.run(known.projects.create(project, "Robots"))
+    account = pages.run(known.service_accounts.create(project, "builder"))
+    key, pem = pages.run(known.keys.create(account.email))
+    return dict(key_file(key, pem, base_url or pages.url))
 
 
 def code_of(browser: Browser, **changes: str) -> str:
@@ -78,19 +100,19 @@ def assertion(robot: dict[str, Any], headers: dict[str, str] | None = None, **ch
 # Codes
 
 
-def test_a_code_becomes_what_gcloud_needs(browser: Browser, pages: Site) -> None:
+def test_a_code_becomes_what_gcloud_needs(browser: Browser, pages: Site, alice: str) -> None:
     answer = authorize(browser, pages)
 
     assert {"access_token", "refresh_token", "expires_in", "token_type", "scope", "id_token"} == set(answer)
     assert (3599, "Bearer", SCOPE) == (answer["expires_in"], answer["token_type"], answer["scope"])
     identity = claims_of(answer["id_token"])
-    assert (ALICE, True, GCLOUD) == (identity["email"], identity["email_verified"], identity["aud"])
+    assert (alice, True, GCLOUD) == (identity["email"], identity["email_verified"], identity["aud"])
 
 
-def test_the_access_token_is_the_person_s(browser: Browser, pages: Site) -> None:
+def test_the_access_token_is_the_person_s(browser: Browser, pages: Site, alice: str) -> None:
     about = userinfo(pages, authorize(browser, pages)["access_token"])
 
-    assert {"sub": f"user:{ALICE}", "email": ALICE, "email_verified": True, "name": "Alice"} == about.json()
+    assert {"sub": f"user:{alice}", "email": alice, "email_verified": True, "name": "Alice"} == about.json()
 
 
 def test_an_answer_with_tokens_is_kept_by_nobody(browser: Browser, pages: Site) -> None:
@@ -99,11 +121,11 @@ def test_an_answer_with_tokens_is_kept_by_nobody(browser: Browser, pages: Site) 
     assert "no-store" == redeem(pages, "rsc_none").headers["cache-control"]
 
 
-def test_the_identity_token_is_verified_with_the_public_keys(browser: Browser, pages: Site) -> None:
+def test_the_identity_token_is_verified_with_the_public_keys(browser: Browser, pages: Site, alice: str) -> None:
     answer = authorize(browser, pages)
     keys = KeySet.import_key_set(httpx.get(f"{pages.url}/oauth2/v3/certs", trust_env=False).json())
 
-    assert ALICE == jwt.decode(answer["id_token"], keys, algorithms=["ES256"]).claims["email"]
+    assert alice == jwt.decode(answer["id_token"], keys, algorithms=["ES256"]).claims["email"]
 
 
 def test_a_code_that_comes_twice_ends_all_that_came_of_it(browser: Browser, pages: Site) -> None:
@@ -141,16 +163,18 @@ def test_a_code_is_good_for_who_asked_for_it_only(browser: Browser, pages: Site,
     assert {"error", "error_description"} == set(answer.json())
 
 
-def test_a_code_is_good_for_ten_minutes(browser: Browser, pages: Site) -> None:
+def test_a_code_is_good_for_ten_minutes(late: Site) -> None:
+    with Browser(late.url) as browser:
+        browser.sign_in(new_person(late))
+        code = code_of(browser)
+    late.clock.turn(601)
+
+    assert "invalid_grant" == redeem(late, code).json()["error"]
+
+
+def test_a_code_of_somebody_who_was_disabled_since_is_worth_nothing(browser: Browser, pages: Site, alice: str) -> None:
     code = code_of(browser)
-    pages.clock.turn(601)
-
-    assert "invalid_grant" == redeem(pages, code).json()["error"]
-
-
-def test_a_code_of_somebody_who_was_disabled_since_is_worth_nothing(browser: Browser, pages: Site) -> None:
-    code = code_of(browser)
-    pages.run(pages.known.people.disable(ALICE))
+    pages.run(pages.known.people.disable(alice))
 
     assert "invalid_grant" == redeem(pages, code).json()["error"]
 
@@ -205,14 +229,16 @@ def test_less_can_be_asked_for_and_more_cannot(browser: Browser, pages: Site) ->
     assert "invalid_scope" == refresh(pages, token, scope=CLOUD).json()["error"]
 
 
-def test_an_unused_refresh_token_ends_and_a_used_one_lives_on(browser: Browser, pages: Site) -> None:
-    token, unused = authorize(browser, pages)["refresh_token"], authorize(browser, pages)["refresh_token"]
-    pages.clock.turn(80 * 24 * 3600)
-    assert 200 == refresh(pages, token).status_code
-    pages.clock.turn(80 * 24 * 3600)
+def test_an_unused_refresh_token_ends_and_a_used_one_lives_on(late: Site) -> None:
+    with Browser(late.url) as browser:
+        browser.sign_in(new_person(late))
+        token, unused = authorize(browser, late)["refresh_token"], authorize(browser, late)["refresh_token"]
+    late.clock.turn(80 * 24 * 3600)
+    assert 200 == refresh(late, token).status_code
+    late.clock.turn(80 * 24 * 3600)
 
-    assert 200 == refresh(pages, token).status_code
-    assert "invalid_grant" == refresh(pages, unused).json()["error"]
+    assert 200 == refresh(late, token).status_code
+    assert "invalid_grant" == refresh(late, unused).json()["error"]
 
 
 def test_a_refresh_token_is_another_program_s_nothing(browser: Browser, pages: Site) -> None:
@@ -239,13 +265,13 @@ def test_to_revoke_what_is_void_is_no_error(pages: Site) -> None:
     assert 400 == post(pages, "/revoke").status_code
 
 
-def test_rights_end_at_once_when_the_person_is_disabled(browser: Browser, pages: Site) -> None:
+def test_rights_end_at_once_when_the_person_is_disabled(browser: Browser, pages: Site, alice: str) -> None:
     answer = authorize(browser, pages)
-    pages.run(pages.known.people.disable(ALICE))
+    pages.run(pages.known.people.disable(alice))
 
     assert 401 == userinfo(pages, answer["access_token"]).status_code
     assert "invalid_grant" == refresh(pages, answer["refresh_token"]).json()["error"]
-    pages.run(pages.known.people.enable(ALICE))
+    pages.run(pages.known.people.enable(alice))
     assert "invalid_grant" == refresh(pages, answer["refresh_token"]).json()["error"]
 
 
@@ -279,10 +305,7 @@ def test_both_audiences_that_clients_send_are_taken(pages: Site, robot: dict[str
 def test_behind_a_public_address_the_request_s_host_is_no_audience(tmp_path: Path) -> None:
     """Whoever has an assertion for another server could name that server in Host."""
     with site(tmp_path, public_url="https://registry.example.com") as pages:
-        pages.run(pages.known.projects.create("robots-project", "Robots", creator=f"user:{ALICE}"))
-        account = pages.run(pages.known.service_accounts.create("robots-project", "builder", "", ""))
-        key, pem = pages.run(pages.known.keys.create(account.email))[:2]
-        robot = dict(key_file(key, pem, "https://registry.example.com"))
+        robot = new_robot(pages, "https://registry.example.com")
         form = {"grant_type": JWT_BEARER, "assertion": assertion(robot, aud="http://other.example/token")}
 
         foreign = httpx.post(f"{pages.url}/token", data=form, headers={"host": "other.example"}, trust_env=False)
@@ -299,7 +322,7 @@ def test_behind_a_public_address_the_request_s_host_is_no_audience(tmp_path: Pat
         ({"exp": int(time.time()) - 3600, "iat": int(time.time()) - 7200}, "invalid_grant"),
         ({"exp": int(time.time()) + 7200}, "invalid_grant"),
         ({"iss": "nobody@robots-project.iam.gserviceaccount.com"}, "invalid_grant"),
-        ({"sub": ALICE}, "invalid_grant"),
+        ({"sub": "alice@example.com"}, "invalid_grant"),
         ({"scope": None}, "invalid_scope"),
         ({"scope": ["a"]}, "invalid_scope"),
         ({"target_audience": ""}, "invalid_request"),
@@ -319,7 +342,8 @@ def test_an_assertion_by_another_s_key_is_refused(pages: Site, robot: dict[str, 
     assert "invalid_grant" == post(pages, grant_type=JWT_BEARER, assertion=assertion(forged)).json()["error"]
 
 
-def test_the_token_of_a_disabled_account_ends_at_once(pages: Site, robot: dict[str, Any]) -> None:
+def test_the_token_of_a_disabled_account_ends_at_once(pages: Site) -> None:
+    robot = new_robot(pages)
     token = post(pages, grant_type=JWT_BEARER, assertion=assertion(robot)).json()["access_token"]
     pages.run(pages.known.service_accounts.disable(robot["client_email"]))
 
@@ -330,12 +354,12 @@ def test_the_token_of_a_disabled_account_ends_at_once(pages: Site, robot: dict[s
 # Who a token is of
 
 
-def test_tokeninfo_says_what_google_s_says(browser: Browser, pages: Site) -> None:
+def test_tokeninfo_says_what_google_s_says(browser: Browser, pages: Site, alice: str) -> None:
     answer = authorize(browser, pages)
 
     info = httpx.get(f"{pages.url}/oauth2/v3/tokeninfo", params={"access_token": answer["access_token"]}, trust_env=False).json()
 
-    assert (ALICE, "true", SCOPE) == (info["email"], info["email_verified"], info["scope"])
+    assert (alice, "true", SCOPE) == (info["email"], info["email_verified"], info["scope"])
     assert 3590 < int(info["expires_in"]) <= 3600
 
 

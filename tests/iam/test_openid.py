@@ -28,7 +28,7 @@ ALICE = "alice@example.com"
 
 @contextmanager
 def signing_in(folder: Path, provider: Provider, **settings: Any) -> Iterator[tuple[Site, Browser]]:
-    told = OpenIDProvider(issuer=provider.url, client_id=CLIENT, client_secret=SECRET, label="Corp", **settings)
+    told = OpenIDProvider(issuer=provider.url, client_id=CLIENT, client_secret=SECRET, label="Corp", **{"domains": ("*",), **settings})
     with site(folder, openid={"corp": told}) as pages, Browser(pages.url) as browser:
         yield pages, browser
 
@@ -59,7 +59,7 @@ def test_people_sign_in_with_a_real_provider(tmp_path: Path, tools: Path) -> Non
     if not program.exists():
         pytest.skip("zitadel/oidc's example server is not installed: make tools")
     port = free_port()
-    told = OpenIDProvider(issuer=f"http://localhost:{port}/", client_id="web", client_secret="secret", label="Zitadel")
+    told = OpenIDProvider(issuer=f"http://localhost:{port}/", client_id="web", client_secret="secret", label="Zitadel", domains=("*",))
     with site(tmp_path, openid={"zitadel": told}) as pages, Browser(pages.url) as browser:
         with zitadel(program, f"{pages.url}/signin/oidc/zitadel/callback", port):
             assert "Sign in with Zitadel" in browser.get("/signin").text

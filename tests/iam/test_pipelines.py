@@ -19,6 +19,7 @@ import pytest
 
 from roadstead.iam.federation import ACCESS_TOKEN, SCOPE
 from tests.kit.accounts import Installation
+from tests.kit.google import GCloud, needs_gcloud
 from tests.kit.issuer import Issuer, form, github, issuing
 
 
@@ -330,3 +331,76 @@ def test_google_auth_does_it_all_by_a_credential_file(pipeline: Pipeline, tmp_pa
 
     found = httpx.post(f"{installation.url}/v1/introspect", data={"token": credentials.token}).json()
     assert f"serviceAccount:{email}" == found["username"]
+
+
+def test_tokens_of_a_deleted_project_s_pool_give_nothing(pipeline: Pipeline) -> None:
+    """Nothing in a project that is being deleted works, also not what its pool may do elsewhere."""
+    installation, elsewhere = pipeline.installation, pipeline.installation.project(registry=False)
+    installation.grant(elsewhere, "roles/viewer", f"principalSet://iam.googleapis.com/{pipeline.pool}/*")
+    caller = installation.client(pipeline.token())
+    assert 200 == caller.get(f"/v1/projects/{elsewhere}").status_code
+
+    pipeline.must("DELETE", f"/v1/projects/{pipeline.project}")
+    assert 401 == caller.get(f"/v1/projects/{elsewhere}").status_code
+
+    pipeline.must("POST", f"/v1/projects/{pipeline.project}:undelete", {})
+    assert 200 == caller.get(f"/v1/projects/{elsewhere}").status_code
+
+
+@needs_gcloud
+def test_gcloud_sets_a_pipeline_up(installation: Installation, issuer: Issuer, tmp_path: Path) -> None:
+    """The commands of Google's guide to workload identity federation, unchanged."""
+    gcloud = GCloud(installation, tmp_path / "gcloud")
+    project = installation.project(registry=False)
+    (tmp_path / "jwks.json").write_text(issuer.jwks())
+    here = ["--location=global", f"--project={project}"]
+    pools, providers = ["iam", "workload-identity-pools"], ["iam", "workload-identity-pools", "providers"]
+    mapping = "google.subject=assertion.sub,attribute.repository=assertion.repository"
+
+    gcloud(*pools, "create", "ci-pool", *here, "--display-name=CI")
+    below = ["--workload-identity-pool=ci-pool", *here]
+    rules = [f"--attribute-mapping={mapping}", "--attribute-condition=assertion.repository_owner=='octo-org'"]
+    keys = f"--jwk-json-path={tmp_path / 'jwks.json'}"
+    gcloud(*providers, "create-oidc", "github", *below, f"--issuer-uri={issuer.url}", *rules, keys)
+    gcloud(*providers, "update-oidc", "github", *below, "--display-name=Hub")
+    name = gcloud(*providers, "list", *below, "--format=value(name)")
+    assert name.endswith("/workloadIdentityPools/ci-pool/providers/github")
+    assert "Hub" == gcloud(*providers, "describe", "github", *below, "--format=value(displayName)")
+    gcloud(*providers, "delete", "github", *below)
+    gcloud(*providers, "undelete", "github", *below)
+    gcloud(*pools, "update", "ci-pool", *here, "--disabled")
+    assert "True" == gcloud(*pools, "describe", "ci-pool", *here, "--format=value(disabled)")
+
+    told = gcloud("logging", "read", "workloadIdentityPools", f"--project={project}", "--format=value(protoPayload.methodName)")
+    assert 6 == len(told.splitlines())
+
+
+@needs_gcloud
+def test_gcloud_logs_in_with_a_pipeline_s_credential_file(pipeline: Pipeline, tmp_path: Path) -> None:
+    """contract.md, Credentials for gcloud: auth login --cred-file, with our own token and introspection addresses."""
+    installation = pipeline.installation
+    installation.grant(pipeline.project, "roles/viewer", f"principalSet://iam.googleapis.com/{pipeline.pool}/*")
+    (tmp_path / "token").write_text(pipeline.issuer.token(pipeline.audience, **github()))
+    gcloud = GCloud(installation, tmp_path / "gcloud")
+    provider, file = pipeline.audience.removeprefix("//iam.googleapis.com/"), tmp_path / "credentials.json"
+    made = [f"--credential-source-file={tmp_path / 'token'}", f"--output-file={file}"]
+    gcloud("iam", "workload-identity-pools", "create-cred-config", provider, *made)
+    file.write_text(json.dumps({**json.loads(file.read_text()), "token_url": f"{installation.url}/v1/token"}))
+    gcloud.forget_token(auth_token_introspection_endpoint=f"{installation.url}/v1/introspect")
+
+    gcloud("auth", "login", f"--cred-file={file}")
+
+    assert pipeline.project == gcloud("projects", "describe", pipeline.project, "--format=value(projectId)")
+
+
+@needs_gcloud
+def test_gcloud_impersonates_an_account(installation: Installation, tmp_path: Path) -> None:
+    project = installation.project(registry=False)
+    email = installation.account(project, "deployer")
+    installation.grant(project, "roles/iam.serviceAccountTokenCreator", "user:owner@localhost")
+    gcloud = GCloud(installation, tmp_path / "gcloud")
+
+    token = gcloud("auth", "print-access-token", f"--impersonate-service-account={email}").splitlines()[-1]
+
+    about = httpx.post(f"{installation.url}/v1/introspect", data={"token": token}).json()
+    assert f"serviceAccount:{email}" == about["username"]

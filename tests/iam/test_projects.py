@@ -6,7 +6,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from google.api_core.exceptions import AlreadyExists as GoogleAlreadyExists
+from google.api_core.exceptions import Conflict as GoogleConflict
 from google.api_core.exceptions import Forbidden
 from google.cloud.resourcemanager_v3 import Project as GoogleProject
 from google.protobuf.field_mask_pb2 import FieldMask
@@ -321,7 +321,7 @@ def test_google_cloud_resource_manager(installation: Installation) -> None:
     made = client.create_project(project=GoogleProject(project_id=name, display_name="By v3", labels={"a": "b"})).result(timeout=10)
     assert (name, "By v3", "ACTIVE") == (made.project_id, made.display_name, made.state.name)
     assert made == client.get_project(name=f"projects/{name}") == client.get_project(name=made.name)
-    with pytest.raises(GoogleAlreadyExists):
+    with pytest.raises(GoogleConflict):
         client.create_project(project=GoogleProject(project_id=name))
 
     changed = client.update_project(

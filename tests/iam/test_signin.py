@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,17 +15,26 @@ import pytest
 from roadstead.api.oauth import ROUTES as PROGRAM_ROUTES
 from roadstead.api.signin.pages import ROUTES
 from roadstead.api.signin.routing import Permission
+from roadstead.iam.audit import Filter
 from roadstead.iam.credentials import Kind
 from tests.kit.gcloud import COPIED, asked, authorize, redeem, refresh, userinfo
 from tests.kit.site import PASSWORD, Browser, Site, hidden, site
 
 OTHER = "three blue lamps at dawn"
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with site(tmp_path_factory.mktemp("site")) as running:
+        yield running
 
 
 @pytest.fixture
-def pages(tmp_path: Path) -> Iterator[Site]:
-    with site(tmp_path) as running:
-        yield running
+def pages(shared: Site) -> Site:
+    """Failed logins of the test before are forgotten."""
+    shared.clock.turn(3600)
+    return shared
 
 
 @pytest.fixture
@@ -35,8 +45,9 @@ def browser(pages: Site) -> Iterator[Browser]:
 
 @pytest.fixture
 def alice(pages: Site) -> str:
-    pages.run(pages.known.people.create("alice@example.com", "Alice", PASSWORD))
-    return "alice@example.com"
+    email = f"alice-{next(_numbers)}@example.com"
+    pages.run(pages.known.people.create(email, "Alice", PASSWORD))
+    return email
 
 
 def link_for(pages: Site, email: str) -> str:
@@ -76,9 +87,9 @@ def test_without_a_session_the_account_leads_to_the_sign_in_page_and_back(browse
     assert "/account?done=ended" == signed.headers["location"]
 
 
-@pytest.mark.parametrize("email", ["alice@example.com", "nobody@example.com"])
-def test_a_wrong_password_and_an_unknown_address_are_answered_alike(browser: Browser, alice: str, email: str) -> None:
-    answer = browser.sign_in(email, "not the password at all")
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_wrong_password_and_an_unknown_address_are_answered_alike(browser: Browser, alice: str, is_known: bool) -> None:
+    answer = browser.sign_in(alice if is_known else "nobody@example.com", "not the password at all")
 
     assert 403 == answer.status_code
     assert "The e-mail address or the password is wrong." in answer.text
@@ -551,6 +562,40 @@ def test_the_answer_is_checked_as_the_question_was(browser: Browser, alice: str)
     answer = browser.send_form(browser.get(asked()), "/o/oauth2/auth", answer="allow", redirect_uri="https://evil.example/")
 
     assert 400 == answer.status_code
+
+
+# What is left behind
+
+
+def test_logins_are_in_the_audit_log(browser: Browser, pages: Site, alice: str) -> None:
+    # What the tests before left waiting: a refusal that comes again is one row with the first.
+    pages.run(pages.known.audit.flush())
+    browser.sign_in(alice, "not the password at all")
+    browser.sign_in(alice)
+    browser.send_form(browser.get("/account"), "/signin/out")
+
+    page = pages.run(pages.known.audit.query(Filter(since_us=pages.clock() - 60_000_000), 10))
+
+    assert [("signin.out", "OK"), ("signin.password", "OK"), ("signin.password", "DENIED")] == [
+        (entry.method, entry.outcome.value) for entry in page.entries
+    ]
+    assert [f"user:{alice}", f"user:{alice}", ""] == [entry.member for entry in page.entries]
+    assert {"127.0.0.1"} == {entry.address for entry in page.entries}
+
+
+def test_no_secret_is_found_in_the_database(browser: Browser, pages: Site, alice: str) -> None:
+    token = link_for(pages, alice)
+    page = browser.get("/signin/link", params={"token": token})
+    browser.send_form(page, "/signin/link", password=OTHER, again=OTHER)
+    _, recovery = second_factor(browser, pages)
+    answer = authorize(browser, pages)
+    pages.run(pages.known.audit.flush())
+
+    kept = b"".join(file.read_bytes() for file in sorted(pages.folder.glob("registry.sqlite*")))
+
+    assert alice.encode() in kept
+    secrets = [token, OTHER, browser.cookies["roadstead"], answer["access_token"], answer["refresh_token"], answer["id_token"], *recovery]
+    assert [] == [secret for secret in secrets if secret.encode() in kept or secret.replace("-", "").encode() in kept]
 
 
 # The tables

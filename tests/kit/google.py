@@ -18,7 +18,7 @@ from tests.kit.accounts import Installation
 
 needs_gcloud = pytest.mark.skipif(shutil.which("gcloud") is None, reason="gcloud is not installed here")
 
-APIS = ("cloudresourcemanager", "serviceusage", "iam", "iamcredentials", "storage", "artifactregistry")
+APIS = ("cloudresourcemanager", "serviceusage", "iam", "iamcredentials", "storage", "artifactregistry", "logging")
 # They win over what gcloud is told (contract.md, section 0).
 _BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
@@ -40,6 +40,11 @@ class GCloud:
             "CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK": "true",
             **{f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{api.upper()}": f"{installation.url}/" for api in APIS},
         }
+
+    def forget_token(self, **properties: str) -> None:
+        """From now on it is who it logs in as. properties: gcloud's own, such as auth_token_introspection_endpoint."""
+        del self._env["CLOUDSDK_AUTH_ACCESS_TOKEN_FILE"]
+        self._env |= {f"CLOUDSDK_{name.upper()}": value for name, value in properties.items()}
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(["gcloud", *arguments], env=self._env, capture_output=True, text=True, timeout=120, check=False)

@@ -16,14 +16,14 @@ EMBEDDED, SCALED = "embedded", "scaled"
 
 
 class Installation:
-    """folder holds its settings and, where it keeps files, its data. Empty at first."""
+    """folder holds its settings and, where it keeps files, its data. Empty at first. accounts: whether requests need them."""
 
-    def __init__(self, folder: Path, kind: str, **settings: float) -> None:
+    def __init__(self, folder: Path, kind: str, *, accounts: bool = False, **settings: float) -> None:
         folder.mkdir(parents=True)
         self.kind = kind
         self.data = folder / "data"
         self.file = folder / "settings.toml"
-        lines = [f'data = "{self.data}"', *(f"{name} = {value}" for name, value in settings.items())]
+        lines = [f'data = "{self.data}"', f"accounts = {str(accounts).lower()}", *(f"{name} = {value}" for name, value in settings.items())]
         if kind == SCALED:
             lines += [
                 f'database = "{ENGINES.postgres().new_database()}"',

@@ -5,6 +5,7 @@ for what is right.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -38,7 +39,7 @@ class Provider:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self.key: RSAKey = rsa_key("first")
+        self.key: RSAKey = _first_key()
         self.user: dict[str, Any] = {"sub": "subject-1", "email": "alice@example.com", "email_verified": True, "name": "Alice"}
         self.claims: dict[str, Any] = {}
         self.userinfo: dict[str, Any] | None = None
@@ -85,6 +86,11 @@ class Provider:
         right = {"iss": self.url, "aud": CLIENT, "iat": now, "exp": now + 300, "nonce": asked["nonce"], **self.user}
         claims = {name: value for name, value in {**right, **self.claims}.items() if value is not None}
         return _json({"access_token": "opaque", "token_type": "Bearer", "id_token": self.id_token(claims)})
+
+
+@functools.cache
+def _first_key() -> RSAKey:
+    return rsa_key("first")
 
 
 def _json(value: object) -> Answer:

@@ -6,10 +6,15 @@ services that they can call.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import concurrent.futures
+import functools
 import html
 import re
+import shutil
 import socket
+import sqlite3
+import tempfile
 import threading
 import time
 from collections.abc import Coroutine, Iterator
@@ -54,7 +59,7 @@ class Site:
         self.clock = Clock()
         self.known: Accounts
         self.database: SQLiteDatabase
-        self._folder, self._settings = folder, settings
+        self.folder, self._settings = folder, settings
         self._loop = asyncio.new_event_loop()
         self._socket = socket.create_server(("127.0.0.1", 0))
         self._ready: concurrent.futures.Future[None] = concurrent.futures.Future()
@@ -83,8 +88,8 @@ class Site:
 
     async def _serve(self) -> None:
         try:
-            file = self._folder / "registry.sqlite"
-            migrate_sqlite(file)
+            file = self.folder / "registry.sqlite"
+            shutil.copy(_migrated(), file)
             self.database = SQLiteDatabase(file)
             self.known = await accounts(self._settings, self.database, SharedNumber(), self.clock)
             edges = Edges.of(self._settings, self.known, self.clock)
@@ -103,6 +108,17 @@ class Site:
         self._loop.call_soon(self._ready.set_result, None)
         await self._server.serve([self._socket])
         await self.database.close()
+
+
+@functools.cache
+def _migrated() -> Path:
+    """A new database, made once: to make one takes longer than most tests."""
+    file = Path(tempfile.mkdtemp(prefix="roadstead-site-")) / "registry.sqlite"
+    atexit.register(shutil.rmtree, file.parent)
+    migrate_sqlite(file)
+    with sqlite3.connect(file) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return file
 
 
 async def _nothing(scope: object, receive: object, send: object) -> None:

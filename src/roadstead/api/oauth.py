@@ -12,11 +12,12 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from urllib.parse import parse_qsl, unquote_plus
 
 import msgspec
+import structlog
 
 from roadstead.api.errors import oauth_error
 from roadstead.api.messages import Request, Response
 from roadstead.api.signin.routing import Permission, Route, Table
-from roadstead.errors import CredentialInvalid, GrantRefused, RoadsteadError, TooLarge
+from roadstead.errors import CredentialInvalid, GrantRefused, RoadsteadError, StorageError, TooLarge
 from roadstead.iam import oauth
 from roadstead.iam.oauth import Answer, Granted, OAuth
 
@@ -27,6 +28,9 @@ Exchange = Callable[[Mapping[str, str]], Awaitable[Granted]]
 """RFC 8693: takes the form, gives the answer. Raises GrantRefused."""
 Record = Callable[[Request, str, str, bool], None]
 """Takes the request, the member ("" where unknown), a method such as `oauth.token`, and whether it succeeded."""
+
+
+_log = structlog.get_logger()
 
 
 class OAuthEndpoints:
@@ -56,6 +60,8 @@ class OAuthEndpoints:
         try:
             return await self._table.find(request).handler(self, request)
         except RoadsteadError as error:
+            if isinstance(error, StorageError):
+                _log.error("storage failed", request_id=request.id, path=request.path, error=str(error), cause=repr(error.__cause__))
             return oauth_error(error)
 
     def base_url(self, request: Request) -> str:

@@ -8,12 +8,38 @@ import sys
 import typer
 
 from roadstead import __version__
-from roadstead.cli import admin, backup, check, copy_to, gc, migrate, restore, serve, tls, worker
+from roadstead.cli import (
+    admin,
+    audit,
+    auth,
+    backup,
+    check,
+    copy_to,
+    gc,
+    keys,
+    migrate,
+    policies,
+    projects,
+    restore,
+    serve,
+    service_accounts,
+    services,
+    tls,
+    worker,
+)
+from roadstead.cli.output import Failed, plain
 from roadstead.errors import RoadsteadError
 
 app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 app.command("serve")(serve.serve)
 app.add_typer(admin.app, name="admin")
+app.add_typer(auth.app, name="auth")
+app.add_typer(projects.app, name="projects")
+app.add_typer(services.app, name="services")
+app.add_typer(policies.app, name="iam")
+app.add_typer(service_accounts.app, name="service-accounts")
+app.add_typer(keys.app, name="keys")
+app.command("audit")(audit.audit)
 app.command("worker")(worker.worker)
 app.command("migrate")(migrate.migrate)
 app.command("check")(check.check)
@@ -44,3 +70,7 @@ def main() -> None:
     except RoadsteadError as error:
         print(f"roadstead: {error.message}", file=sys.stderr)
         sys.exit(2)
+    except Failed as error:
+        # In the server's words, which may hold other people's.
+        print(f"roadstead: {plain(error.message)}", file=sys.stderr)
+        sys.exit(1)

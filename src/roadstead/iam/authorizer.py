@@ -46,17 +46,21 @@ class Authorizer:
         _, policies = await self._known(resource)
         return any(binding.condition for policy in policies for binding in policy.bindings)
 
-    async def require(self, principal: Principal, permission: str, resource: str) -> None:
-        """Raises PermissionDenied, which does not tell whether the resource is there; Unauthenticated when nobody in particular asks."""
+    async def require(self, principal: Principal, permission: str, resource: str, asked_for: str = "") -> None:
+        """
+        asked_for: the resource as the caller named it, if that differs: whose number it is, a refusal does not tell either.
+
+        Raises PermissionDenied, which does not tell whether the resource is there; Unauthenticated when nobody in particular asks.
+        """
         if not await self.permits(principal, permission, resource):
             self.require_somebody(principal)
-            raise denied(permission, resource)
+            raise denied(permission, asked_for or resource)
 
     def require_somebody(self, principal: Principal) -> None:
         """Raises Unauthenticated."""
         if principal.is_anonymous:
             raise Unauthenticated(
-                "this needs an access token: send `Authorization: Bearer TOKEN`; `roadstead admin token`, gcloud or the sign-in page give one"
+                "this needs an access token: send `Authorization: Bearer TOKEN`, which `roadstead admin token`, gcloud or a login give"
             )
 
     async def below(self, resource: str, most: int = 1000) -> list[str]:

@@ -45,7 +45,7 @@ _Evaluate = Callable[[_Scope], object]
 
 @dataclass(frozen=True, slots=True)
 class _Node:
-    """literal: the text of a string that stands there. path: `assertion.sub`, where it is a name with fields."""
+    """literal: the text of a string that stands there. target, field: of `assertion.sub`, what is before and after the last dot."""
 
     evaluate: _Evaluate
     literal: str | None = None

@@ -23,7 +23,7 @@ from roadstead.iam.queries import credentials as queries
 SECRET_BYTES = 32
 MOST_SECRET_CHARACTERS = 128
 MOST_LISTED = 100
-PURGED_AT_ONCE = 1000
+PURGED_AT_ONCE, PURGED_BATCHES = 1000, 100
 # No access token lives longer (iam/signing.py), so a family that is void for so long is void for ever.
 LONGEST_TOKEN_US = 24 * 3600 * 1_000_000
 
@@ -149,9 +149,15 @@ class Credentials:
                 await tx.run(queries.DELETE_KIND_OF_MEMBER, {"whose": member, "what": kind.value})
 
     async def purge(self) -> int:
-        """Remove what expired, a batch of it; how many that was."""
-        async with self._database.transaction() as tx:
-            return await tx.run(queries.DELETE_EXPIRED, {"until_us": self._now_us(), "most": PURGED_AT_ONCE})
+        """Remove what expired, in short transactions; how many that was."""
+        removed = 0
+        for _ in range(PURGED_BATCHES):
+            async with self._database.transaction() as tx:
+                batch = await tx.run(queries.DELETE_EXPIRED, {"until_us": self._now_us(), "most": PURGED_AT_ONCE})
+            removed += batch
+            if batch < PURGED_AT_ONCE:
+                break
+        return removed
 
     async def _void(self, family: str) -> None:
         if self._revoke_tokens is not None:

@@ -8,37 +8,40 @@ answered. Other nodes look at its row every moment (POLL_SECONDS), so there a ch
 from __future__ import annotations
 
 import mmap
-import struct
 
 from roadstead.db.database import Database, Transaction
 from roadstead.iam.queries import generations
 
 POLL_SECONDS = 0.5
 NAME = "iam"
-_NUMBER = struct.Struct("<Q")
 
 
 class SharedNumber:
-    """Eight bytes that forked processes share. A write of eight aligned bytes is one store: nobody sees half of it."""
+    """
+    Eight bytes that forked processes share. A write of eight aligned bytes is one store: nobody sees half of it.
+
+    numbers[0] is the number, for those who look at it at every request: a fifth of the time of get().
+    """
 
     def __init__(self) -> None:
-        self._memory = mmap.mmap(-1, mmap.PAGESIZE)
+        self.numbers = memoryview(mmap.mmap(-1, mmap.PAGESIZE)).cast("Q")
 
     def get(self) -> int:
-        return int(_NUMBER.unpack_from(self._memory, 0)[0])
+        return self.numbers[0]
 
     def put(self, value: int) -> None:
-        _NUMBER.pack_into(self._memory, 0, value)
+        self.numbers[0] = value
 
 
 class Generation:
-    """`value` is what caches compare; it costs a look at memory."""
+    """`value` is what caches compare; it costs a look at memory. numbers[0] is the same, without a call."""
 
-    __slots__ = ("_database", "_shared")
+    __slots__ = ("_database", "_shared", "numbers")
 
     def __init__(self, database: Database, shared: SharedNumber) -> None:
         self._database = database
         self._shared = shared
+        self.numbers = shared.numbers
 
     @property
     def value(self) -> int:

@@ -39,12 +39,15 @@ MOST_GROUPS = 1000
 _LOCAL = "!#$&'*+/=^_`{|}~.-"
 
 
+EVERY_DOMAIN = "*"
+
+
 @dataclass(frozen=True, slots=True)
 class Provider:
     """
     name: as in addresses of this server and after the @ of groups that are no e-mail addresses. label: on the button, "" for the name.
 
-    client_secret: "" for a public client. domains: whose addresses may sign in, empty for everybody whom the provider knows.
+    client_secret: "" for a public client. domains: whose addresses may sign in; `*` is everybody whom the provider knows.
     trust_email: the provider's addresses are right even where it does not say email_verified, and lead to accounts that are here already.
     """
 
@@ -57,6 +60,9 @@ class Provider:
     domains: tuple[str, ...] = ()
     label: str = ""
     trust_email: bool = False
+
+    def takes(self, domain: str) -> bool:
+        return domain in self.domains or EVERY_DOMAIN in self.domains
 
     @property
     def called(self) -> str:
@@ -273,7 +279,7 @@ class OpenIDLogin:
         verified = claims.get("email_verified", provider.trust_email)
         if verified not in (True, "true"):
             raise CredentialInvalid("the provider has not verified the e-mail address")
-        if provider.domains and email.rpartition("@")[2] not in provider.domains:
+        if not provider.takes(email.rpartition("@")[2]):
             raise CredentialInvalid(f"addresses of {email.rpartition('@')[2]} may not sign in here")
         name = claims.get("name")
         plain = "".join(each for each in name if each.isprintable())[:MOST_NAME_CHARACTERS].strip() if isinstance(name, str) else ""
@@ -287,11 +293,11 @@ class OpenIDLogin:
 
 def group_address(name: str, provider: Provider) -> str:
     """
-    `dev@example.com` is itself, if it is of the provider's domains where these are given; `/dev` is `dev@corp` of the provider corp, so that
-    no two providers can mean the same one. "" for what cannot be an address.
+    `dev@example.com` is itself, if it is of the provider's domains; `/dev` is `dev@corp` of the provider corp, so
+    that no two providers can mean the same one. "" for what cannot be an address.
     """
     _, at, domain = name.rpartition("@")
-    if at and provider.domains and domain.lower() not in provider.domains:
+    if at and not provider.takes(domain.lower()):
         return ""
     address = name if at else f"{quote(name.strip('/'), safe=_LOCAL)}@{provider.name}"
     try:

@@ -92,7 +92,7 @@ class _Parser:
 
     def _value(self) -> str:
         kind, text = self.peek()
-        if kind not in ("word", "quoted"):
+        if kind not in ("word", "quoted") or (kind == "word" and text in ("AND", "OR", "NOT")):
             raise _wrong(text)
         self._at += 1
         return re.sub(r"\\(.)", r"\1", text[1:-1]) if kind == "quoted" else text

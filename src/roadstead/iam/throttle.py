@@ -21,7 +21,7 @@ WINDOW_US = 15 * 60 * 1_000_000
 FIRST_BLOCK_US = 30 * 1_000_000
 # Whoever wants somebody else to be locked out gets no more than this.
 LONGEST_BLOCK_US = 15 * 60 * 1_000_000
-PURGED_AT_ONCE = 1000
+PURGED_AT_ONCE, PURGED_BATCHES = 1000, 100
 
 
 class Throttle:
@@ -57,9 +57,15 @@ class Throttle:
             await tx.run(queries.DELETE, {"of": account_key})
 
     async def purge(self) -> int:
-        """Remove what is over, a batch of it; how many that was."""
-        async with self._database.transaction() as tx:
-            return await tx.run(queries.DELETE_OLD, {"until_us": self._now_us() - WINDOW_US, "most": PURGED_AT_ONCE})
+        """Remove what is over, in short transactions; how many that was."""
+        removed = 0
+        for _ in range(PURGED_BATCHES):
+            async with self._database.transaction() as tx:
+                batch = await tx.run(queries.DELETE_OLD, {"until_us": self._now_us() - WINDOW_US, "most": PURGED_AT_ONCE})
+            removed += batch
+            if batch < PURGED_AT_ONCE:
+                break
+        return removed
 
     async def _locked(self, tx: Transaction, key: str, now_us: int) -> tuple[int, int, int]:
         """(failures, since, blocked until); what is WINDOW_US past counts no more."""

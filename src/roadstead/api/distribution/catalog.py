@@ -6,8 +6,8 @@ from urllib.parse import quote
 
 import msgspec
 
-from roadstead.api.distribution.services import Context, page_size
 from roadstead.api.distribution.gate import past_project
+from roadstead.api.distribution.services import Context, page_size
 from roadstead.api.messages import Headers, Response
 from roadstead.oci.reference import Repository
 

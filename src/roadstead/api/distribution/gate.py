@@ -12,6 +12,7 @@ import enum
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from time import time_ns
 
 from roadstead.api import forwarded
 from roadstead.api.auth import NOBODY, Authenticator, Identity, authorization
@@ -26,15 +27,15 @@ from roadstead.oci.reference import Repository
 
 REMEMBERED_CREDENTIALS = 4096
 REMEMBERED_DECISIONS = 2048
-ANYBODY_US = 10**18
+ANYBODY_US = 10**17
 
 REGISTRY_SERVICES = ("containerregistry.googleapis.com", "artifactregistry.googleapis.com")
 
 
 class Permission(enum.Enum):
     """
-    What a route needs. PUBLIC: nothing. PING: a credential, so that clients learn where to get one. CATALOG: nothing; the answer has only what
-    the caller may read.
+    What a route needs. PUBLIC: nothing. PING: a credential, so that clients learn where to get one. CATALOG: nothing; the answer has
+    only what the caller may read.
     """
 
     PUBLIC = "public"
@@ -63,14 +64,23 @@ Asked = tuple[str, str, str]
 """Method, location, path."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Known:
-    """A credential that was looked at. allowed: what was asked and allowed."""
+    """A credential that was looked at, at one location."""
 
     identity: Identity
     generation: int
     expires_at_us: int
-    allowed: set[Asked] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class _Admitted:
+    """What was asked with a credential, and allowed."""
+
+    generation: int
+    expires_at_ns: int
+    owner: str
+    asked: set[Asked] = field(default_factory=set)
 
 
 class Gate:
@@ -93,41 +103,44 @@ class Gate:
         self._public_url = public_url
         self._proxies = proxies
         self._now_us = now_us
+        self._numbers = generation.numbers
         self._known: OrderedDict[tuple[str, bytes], _Known] = OrderedDict()
+        self._admitted: OrderedDict[bytes, _Admitted] = OrderedDict()
 
-    async def admit(self, request: Request, permission: Permission, repository: Repository | None, asked: Asked) -> None:
+    def is_admitted(self, request: Request, asked: Asked) -> bool:
         """
-        Sets request.owner. Raises CredentialInvalid, Unauthenticated, PermissionDenied, ServiceDisabled.
+        Whether this credential was allowed just this before, and nothing has changed; sets request.owner. On the way of every request.
         """
-        header = None
+        header = b""
         for name, value in request.headers:
             if name == b"authorization":
                 header = value
                 break
-        known = self._known.get((request.location, header or b""))
+        admitted = self._admitted.get(header)
         if (
-            known is not None
-            and asked in known.allowed
-            and known.generation == self._generation.value
-            and self._now_us() < known.expires_at_us
+            admitted is None
+            or asked not in admitted.asked
+            or admitted.generation != self._numbers[0]
+            or time_ns() >= admitted.expires_at_ns
         ):
-            request.owner = known.identity.principal.member
-            return
-        await self._decide(request, permission, repository, asked)
+            return False
+        request.owner = admitted.owner
+        return True
 
-    async def _decide(self, request: Request, permission: Permission, repository: Repository | None, asked: Asked) -> None:
+    async def admit(self, request: Request, permission: Permission, repository: Repository | None, asked: Asked) -> None:
+        """
+        Sets request.owner. Raises CredentialInvalid, Unauthenticated, PermissionDenied, ServiceDisabled, TooManyRequests.
+        """
         forwarded.believe(request, self._proxies)
         if permission is Permission.PUBLIC:
             return
         try:
             known = await self._credential(request)
-            identity = known.identity
-            request.owner = identity.principal.member
-            if repository is None:
-                if permission is Permission.PING and identity is NOBODY:
-                    raise Unauthenticated("authentication required: log in, or ask the token service for a token")
-                return
-            await self.check(identity, permission, repository)
+            request.owner = known.identity.principal.member
+            if repository is not None:
+                await self.check(known.identity, permission, repository)
+            elif permission is Permission.PING and known.identity is NOBODY:
+                raise Unauthenticated("authentication required: log in, or ask the token service for a token")
         except Unauthenticated as error:
             if authorization(request) is not None:
                 self.note(request, error, 401, repository)
@@ -135,10 +148,18 @@ class Gate:
         except PermissionDenied as error:
             self.note(request, error, 403, repository)
             raise
-        if not await self.authorizer.is_conditional(resources.of_name(repository.location, repository.name)):
-            if len(known.allowed) >= REMEMBERED_DECISIONS:
-                known.allowed.clear()
-            known.allowed.add(asked)
+        if repository is None or not await self.authorizer.is_conditional(resources.of_name(repository.location, repository.name)):
+            self._remember(request, known, asked)
+
+    def _remember(self, request: Request, known: _Known, asked: Asked) -> None:
+        header = authorization(request) or b""
+        admitted = self._admitted.get(header)
+        if admitted is None or admitted.generation != known.generation or len(admitted.asked) >= REMEMBERED_DECISIONS:
+            admitted = _Admitted(known.generation, known.expires_at_us * 1000, known.identity.principal.member)
+            self._admitted[header] = admitted
+            if len(self._admitted) > REMEMBERED_CREDENTIALS:
+                self._admitted.popitem(last=False)
+        admitted.asked.add(asked)
 
     async def identity(self, request: Request) -> Identity:
         return (await self._credential(request)).identity

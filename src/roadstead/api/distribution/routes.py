@@ -78,14 +78,19 @@ class Router:
         route, repository, last = found
         request.route = route.template
         context = Context(self._registry, request, repository, last)
-        if self._gate is None:
+        gate = self._gate
+        if gate is None or (not route.audited and gate.is_admitted(request, asked)):
             return await route.handler(context)
         try:
-            await self._gate.admit(request, route.permission, repository, asked)
-            return await (_audited(self._gate, route, context, repository) if route.audited else route.handler(context))
+            if not gate.is_admitted(request, asked):
+                await gate.admit(request, route.permission, repository, asked)
+            return await (_audited(gate, route, context, repository) if route.audited else route.handler(context))
         except Unauthenticated as error:
             response = distribution_error(error)
-            response.headers.append(("www-authenticate", self._gate.challenge(request, error, repository, route.permission)))
+            response.headers += [
+                ("www-authenticate", gate.challenge(request, error, repository, route.permission)),
+                ("x-request-id", request.id),
+            ]
             return response
 
     def _find(self, request: Request) -> tuple[Route, Repository | None, str]:

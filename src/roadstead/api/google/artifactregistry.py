@@ -71,6 +71,12 @@ async def _list(call: Call) -> dict[str, Any]:
     return json.without_nothing({"repositories": found})
 
 
+async def _locations(call: Call) -> dict[str, Any]:
+    project = await call.services.projects.get(call.variables["project"])
+    names = sorted({location for location, _ in _REPOSITORIES})
+    return {"locations": [{"name": f"projects/{project.id}/locations/{name}", "locationId": name} for name in names]}
+
+
 async def _settings(call: Call) -> dict[str, Any]:
     project = await call.services.projects.get(call.variables["project"])
     return {"name": f"projects/{project.id}/projectSettings", "legacyRedirectionState": "REDIRECTION_FROM_GCR_IO_ENABLED"}
@@ -82,6 +88,9 @@ _PACKAGE = _ONE + "/packages/{package}"
 
 ROUTES: Sequence[Route] = (
     Route("GET", "/v1/projects/{project}/projectSettings", _settings, "artifactregistry.projectsettings.get"),
+    Route("GET", "/v1/projects/{project}/locations", _locations, "artifactregistry.locations.list"),
+    # gcloud 528 asks for locations there, for all else in v1.
+    Route("GET", "/v1beta2/projects/{project}/locations", _locations, "artifactregistry.locations.list"),
     Route("GET", _LIST, _list, _PERMISSION + "list"),
     Route("GET", _ONE, _get, _PERMISSION + "get", _of_repository),
     Route("GET", _ONE + ":getIamPolicy", policies.get, _PERMISSION + "getIamPolicy", _of_repository),

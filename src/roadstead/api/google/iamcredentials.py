@@ -15,7 +15,7 @@ import msgspec
 from roadstead.api.google import json
 from roadstead.api.google.routing import Call, Route
 from roadstead.api.google.service_accounts import of_account
-from roadstead.errors import FieldInvalid, PermissionDenied, StateForbids
+from roadstead.errors import FieldInvalid, StateForbids
 from roadstead.iam.service_accounts import ServiceAccount
 from roadstead.iam.tokens import Kind, audience
 
@@ -24,8 +24,8 @@ MOST_SCOPE_CHARACTERS = 2000
 
 # google.protobuf.Duration in JSON
 _SECONDS = re.compile(r"([0-9]{1,6})(?:\.0{1,9})?s")
-# google-auth exchanges a workload's token for one that has the second only.
-_SCOPES = frozenset({"https://www.googleapis.com/auth/cloud-platform", "https://www.googleapis.com/auth/iam"})
+# google-auth exchanges a workload's token for one that has only this.
+_SCOPES = frozenset({"https://www.googleapis.com/auth/iam"})
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,500}")
 
 
@@ -76,13 +76,9 @@ async def _generate_id_token(call: Call) -> dict[str, Any]:
 
 
 async def _account(call: Call, body: _Body) -> ServiceAccount:
-    """The one that is asked for, if it can be used. Raises FieldInvalid, PermissionDenied, ResourceUnknown, StateForbids."""
+    """The one that is asked for, if it can be used. Raises FieldInvalid, ResourceUnknown, StateForbids."""
     if body.delegates:
         raise FieldInvalid("delegates are not known here: give the caller itself iam.serviceAccounts.getAccessToken on the account")
-    # A token that was made for less must not get one that may do everything.
-    scopes = call.identity.scopes
-    if scopes is not None and scopes.isdisjoint(_SCOPES):
-        raise PermissionDenied(f"the token's scopes are too narrow: it needs one of {', '.join(sorted(_SCOPES))}")
     account = await call.services.service_accounts.get(call.variables["account"], call.variables["project"])
     if account.disabled:
         raise StateForbids(f"the service account {account.email} is disabled: enable it first")
@@ -102,6 +98,8 @@ def _seconds(text: str) -> int:
 _ACCOUNT = "/v1/projects/{project}/serviceAccounts/{account}"
 
 ROUTES: Sequence[Route] = (
-    Route("POST", _ACCOUNT + ":generateAccessToken", _generate_access_token, "iam.serviceAccounts.getAccessToken", of_account),
-    Route("POST", _ACCOUNT + ":generateIdToken", _generate_id_token, "iam.serviceAccounts.getOpenIdToken", of_account),
+    Route(
+        "POST", _ACCOUNT + ":generateAccessToken", _generate_access_token, "iam.serviceAccounts.getAccessToken", of_account, scopes=_SCOPES
+    ),
+    Route("POST", _ACCOUNT + ":generateIdToken", _generate_id_token, "iam.serviceAccounts.getOpenIdToken", of_account, scopes=_SCOPES),
 )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -18,7 +19,7 @@ import msgspec
 
 from roadstead.api.google import json
 from roadstead.api.google.routing import AUTHENTICATED, Call, Route, page_token
-from roadstead.errors import FieldInvalid
+from roadstead.errors import FieldInvalid, ResourceUnknown
 from roadstead.iam import resources
 from roadstead.iam.audit import Entry, Filter, Outcome, Place
 
@@ -104,9 +105,12 @@ async def _asked_on(call: Call, names: Sequence[str]) -> str | None:
         return None
     if kind != "projects" or not name or "/" in name:
         raise FieldInvalid("resourceNames must have one name: projects/PROJECT, or organizations/NUMBER for everything")
+    asked_for = resources.project(name)
     if name.isascii() and name.isdigit():
-        name = await call.services.projects.id_of_number(int(name[:19]))
-    await call.require(PERMISSION, resources.project(name))
+        # A number that nobody has is refused like one of somebody else's.
+        with suppress(ResourceUnknown):
+            name = await call.services.projects.id_of_number(int(name[:19]))
+    await call.require(PERMISSION, resources.project(name), asked_for)
     return name
 
 

@@ -125,7 +125,8 @@ async def replace(call: Call, body: PolicyBody, *, keeps_bindings: bool = False)
         raise StateForbids("the organization would have no owner any more, and nobody could give it one: name another first")
     # gcloud always says 3. What is kept is 3 only if there is a condition.
     version = body.version if any(binding.condition for binding in bindings) else min(body.version, 1)
-    stored = await call.services.policies.set(call.resource, Policy(bindings, b"", version), json.bytes_of(body.etag) or None)
+    etag = json.bytes_of(body.etag) or (before.etag if keeps_bindings else b"")
+    stored = await call.services.policies.set(call.resource, Policy(bindings, b"", version), etag or None)
     added, removed = _grants(stored) - _grants(before), _grants(before) - _grants(stored)
     call.details["added"], call.details["removed"] = sorted(added)[:_MOST_TOLD], sorted(removed)[:_MOST_TOLD]
     return stored
@@ -182,7 +183,8 @@ async def _check_roles(call: Call, bindings: Sequence[Binding]) -> None:
 
 
 def _has_owner(bindings: Sequence[Binding]) -> bool:
-    return any(binding.role == OWNER and not binding.condition and binding.members for binding in bindings)
+    owners = (member for binding in bindings if binding.role == OWNER and not binding.condition for member in binding.members)
+    return any(not member.startswith("deleted:") for member in owners)
 
 
 def _grants(policy: Policy) -> set[str]:

@@ -22,7 +22,16 @@ from roadstead.api.errors import google_error, google_internal_error, storage_er
 from roadstead.api.google import json
 from roadstead.api.google.services import Services
 from roadstead.api.messages import Request, Response
-from roadstead.errors import FieldInvalid, MethodUnsupported, NotFound, ResourceUnknown, RoadsteadError, StorageError, TooLarge
+from roadstead.errors import (
+    FieldInvalid,
+    MethodUnsupported,
+    NotFound,
+    PermissionDenied,
+    ResourceUnknown,
+    RoadsteadError,
+    StorageError,
+    TooLarge,
+)
 from roadstead.iam import resources
 from roadstead.iam.audit import Entry, Outcome
 from roadstead.iam.members import Principal
@@ -44,6 +53,9 @@ _log = structlog.get_logger()
 T = TypeVar("T")
 
 Variables = Mapping[str, str]
+
+# Verbs that only read, although they are POSTs.
+_READING = re.compile(r":(?:get|test|query|search|list)[A-Z]?\w*$|/v1/introspect$")
 
 
 class Page(NamedTuple):
@@ -96,9 +108,9 @@ class Call:
             raise FieldInvalid("pageToken must be the nextPageToken of the page before") from error
         return Page(min(int(text or 0) or default, most), token)
 
-    async def require(self, permission: str, resource: str) -> None:
+    async def require(self, permission: str, resource: str, asked_for: str = "") -> None:
         """For what the route's own permission does not say. Raises PermissionDenied."""
-        await self.services.authorizer.require(self.principal, permission, resource)
+        await self.services.authorizer.require(self.principal, permission, resource, asked_for)
 
 
 def page_token(last: str) -> str:
@@ -125,6 +137,7 @@ class Route:
     permission: PUBLIC, AUTHENTICATED or a permission of IAM; resource: what it is asked on, from the template's variables.
 
     audited: written down although it only reads. of_client: its Authorization header is an OAuth client's, who is nobody in particular.
+    scopes: OAuth scopes of a token that do here as well as cloud-platform.
     """
 
     method: str
@@ -134,6 +147,11 @@ class Route:
     resource: Callable[[Variables], str] = of_project
     audited: bool = False
     of_client: bool = False
+    scopes: frozenset[str] = frozenset()
+
+    @property
+    def reads(self) -> bool:
+        return self.method == "GET" or _READING.search(self.template) is not None
 
 
 class Table:
@@ -194,7 +212,11 @@ class Edge:
         except Exception:
             _log.exception("request failed", request_id=request.id, path=request.path)
             response = google_internal_error()
-        await record.write(request, response.status)
+        try:
+            await record.write(request, response.status)
+        except StorageError as error:
+            _log.error("the audit log cannot be written", request_id=request.id, path=request.path, cause=repr(error))
+            return _refusal(request, error)
         return response
 
     async def _answer(self, request: Request, record: _Record) -> Response:
@@ -202,18 +224,23 @@ class Edge:
         request.route, record.route = route.template, route
         identity = NOBODY if route.of_client else await self._authenticator.of_request(request)
         record.member = request.owner = identity.principal.member
+        asked_for = route.resource(variables)
         await self._name(variables)
         resource = route.resource(variables)
         record.resource = resource or request.path
+        if not identity.may_call(writes=not route.reads) and route.scopes.isdisjoint(identity.scopes or ()):
+            raise PermissionDenied(
+                "Request had insufficient authentication scopes: the token needs https://www.googleapis.com/auth/cloud-platform"
+            )
         if route.permission == AUTHENTICATED:
             self._services.authorizer.require_somebody(identity.principal)
         elif route.permission != PUBLIC:
-            await self._services.authorizer.require(identity.principal, route.permission, resource)
+            await self._services.authorizer.require(identity.principal, route.permission, resource, asked_for)
         call = Call(request, variables, identity, self._services, resource, record.details)
         try:
             answer = await route.handler(call)
         finally:
-            if request.method != "GET":
+            if not route.reads:
                 # What was changed is known to every process of this machine before the client hears of it.
                 await self._services.generation.seen()
         if isinstance(answer, Response):
@@ -258,9 +285,8 @@ class _Record:
 
     async def write(self, request: Request, status: int) -> None:
         route = self.route
-        if route is None or (status < 400 and request.method == "GET" and not route.audited and status != 403):
-            return
-        if status in (404, 400, 405) and request.method == "GET":
+        # Of what only reads, refusals count, unless the row says more.
+        if route is None or (route.reads and not route.audited and status not in (401, 403)):
             return
         outcome = Outcome.OK if status < 400 else Outcome.DENIED if status in (401, 403) else Outcome.FAILED
         entry = Entry(

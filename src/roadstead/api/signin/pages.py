@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import structlog
+
 from roadstead.api.messages import Request, Response
 from roadstead.api.signin import account, consent, link, openid, signin, static
 from roadstead.api.signin.browser import SESSION, Session, Visit, page, read_form, visit
@@ -57,6 +59,9 @@ _STATUSES: dict[type[RoadsteadError], int] = {
 }
 
 
+_log = structlog.get_logger()
+
+
 class Pages:
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -68,6 +73,8 @@ class Pages:
         try:
             return await self._handle(visited)
         except RoadsteadError as error:
+            if isinstance(error, StorageError):
+                _log.error("storage failed", request_id=request.id, path=request.path, error=str(error), cause=repr(error.__cause__))
             return self.failed(visited, error)
 
     async def _handle(self, visited: Visit) -> Response:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import bindparam, delete, or_, select
+from sqlalchemy import bindparam, delete, exists, literal_column, or_, select
 from sqlalchemy.dialects import postgresql
 
 from roadstead.db import schema
@@ -13,6 +13,7 @@ r = schema.roles.c
 u = schema.users.c
 s = schema.service_accounts.c
 m = schema.group_members.c
+j = schema.projects.c
 w = schema.workload_pools.c
 
 GET = Statement(select(p.version, p.bindings, p.revision).where(p.resource == bindparam("resource")))
@@ -38,8 +39,9 @@ BELOW = Statement(
 CUSTOM_ROLE = Statement(select(r.permissions).where(r.name == bindparam("name"), r.deleted_at_us.is_(None), r.stage != "DISABLED"))
 
 PERSON = Statement(select(u.disabled, u.valid_from_us).where(u.email == bindparam("email")))
-ACCOUNT = Statement(select(s.disabled, s.valid_from_us).where(s.email == bindparam("email"), s.deleted_at_us.is_(None)))
-POOL = Statement(
-    select(or_(w.disabled == 1, w.deleted_at_us.is_not(None))).where(w.name == bindparam("name")),
-)
+# Nothing in a project that is being deleted works, its accounts neither.
+_deleted_project = exists(select(literal_column("1")).where(j.id == s.project, j.state != "ACTIVE"))
+ACCOUNT = Statement(select(s.disabled, s.valid_from_us).where(s.email == bindparam("email"), s.deleted_at_us.is_(None), ~_deleted_project))
+_project_of_pool_deleted = exists(select(literal_column("1")).where(j.id == w.project, j.state != "ACTIVE"))
+POOL = Statement(select(or_(w.disabled == 1, w.deleted_at_us.is_not(None), _project_of_pool_deleted)).where(w.name == bindparam("name")))
 GROUPS = Statement(select(m.group_email).where(m.member == bindparam("member")).distinct())
