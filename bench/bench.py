@@ -2,6 +2,7 @@
 Compares Roadstead with distribution 3, olareg and nginx (as a ceiling) in one run. `bench/run` installs what it needs and calls it.
 
     bench/run [--quick] [--rounds N] [--only REGEX,…] [--servers NAME,…] [--server NAME=URL,PID[,USER:PASSWORD]] [--out FILE]
+    bench/run --accounts [--processes N]   what accounts cost, and distribution 3 with a password at every request
     bench/run --limits          what hashing and disk of this machine can do
     bench/run --table FILE      the table of a run that --out wrote
 """
@@ -20,6 +21,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import accounts
 import machine
 import report
 from client import Server
@@ -43,7 +45,7 @@ def main() -> None:
         print(json.dumps(machine.limits(scratch, BigBlob(scratch, 256).file), indent=1))
         return
     with _folder_for_data() as folder:
-        run = _compare(options, scratch, folder)
+        run = _compare_accounts(options, scratch, folder) if options.accounts else _compare(options, scratch, folder)
     print(report.show(run))
     if options.out:
         options.out.write_text(json.dumps(run, indent=1) + "\n")
@@ -57,6 +59,13 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", default="", help="comma-separated regular expressions of step names")
     parser.add_argument("--servers", default=",".join(NAMES), help="which to start (default: %(default)s)")
     parser.add_argument("--server", action="append", default=[], help="one that runs already: NAME=URL,PID[,USER:PASSWORD]")
+    parser.add_argument(
+        "--accounts",
+        action="store_true",
+        help="instead: what accounts cost. Roadstead without them (open; open with a header nobody reads), then with them: a registry token, "
+        "an access token, a service account's self-signed JWT, a password at every request, nobody; and distribution 3 with a password",
+    )
+    parser.add_argument("--processes", type=int, default=0, help="of Roadstead (default: its own)")
     parser.add_argument("--python", default=_default_python(), help="runs Roadstead (default: %(default)s)")
     parser.add_argument("--out", type=Path, help="write everything measured to this file, as JSON")
     parser.add_argument("--limits", action="store_true", help="only measure what this machine can do")
@@ -112,21 +121,47 @@ def _compare(options: argparse.Namespace, scratch: Path, folder: Path) -> dict:
     steps = Steps(tools, big, BigBlob(scratch, 128), image, *seconds)
     chosen = [step for step in steps.all() if not options.only or any(re.search(x, step.name) for x in options.only.split(","))]
     patience = _QUICK if options.quick else Patience(options.rounds, retries=2, retry_seconds=100.0 * options.rounds, wait_seconds=60)
-    with running(_names(options), folder, options.python, big) as started:
+    with running(_names(options), folder, options.python, big, options.processes) as started:
         servers = started + [Server.parse(specification) for specification in options.server]
         for server in servers:
             _prepare(server, steps, big, chosen)
         if any(step.unit == "s" for step in chosen):
             image()
         about = Comparison(servers, patience, folder).run(chosen)
-        return {
-            "when": time.strftime("%FT%TZ", time.gmtime()),
-            "cpus": os.cpu_count(),
-            "quick": options.quick,
-            **about,
-            "units": {step.name: step.unit for step in chosen},
-            "servers": {server.name: _result(server, chosen) for server in servers},
-        }
+        return _described(options, about, servers, chosen)
+
+
+def _compare_accounts(options: argparse.Namespace, scratch: Path, folder: Path) -> dict:
+    big = BigBlob(scratch, 1)
+    steps = Steps(
+        Tools(_build_regload(), str(PROGRAMS / "crane"), scratch),
+        big,
+        big,
+        lambda: RealImage(scratch),
+        *((1, 1.0) if options.quick else (2, 2.0)),
+    )
+    chosen = [step for step in steps.with_accounts() if not options.only or any(re.search(x, step.name) for x in options.only.split(","))]
+    # CPU time for each request tells on a busy machine too, so that little time goes into repeats.
+    patience = _QUICK if options.quick else Patience(options.rounds, retries=1, retry_seconds=60.0 * options.rounds, wait_seconds=30)
+    names = ["roadstead", "roadstead-accounts", "distribution-accounts"]
+    with running(names, folder, options.python, big, options.processes) as started:
+        servers = accounts.ways(*started, folder / "roadstead-accounts", options.python)
+        for server in accounts.contents(servers):
+            _prepare(server, steps, big, chosen)
+        accounts.warm_up(servers)
+        about = Comparison(servers, patience, folder).run(chosen)
+        return {**_described(options, about, servers, chosen), "accounts": True, "processes": options.processes}
+
+
+def _described(options: argparse.Namespace, about: dict, servers: list[Server], chosen: list[Step]) -> dict:
+    return {
+        "when": time.strftime("%FT%TZ", time.gmtime()),
+        "cpus": os.cpu_count(),
+        "quick": options.quick,
+        **about,
+        "units": {step.name: step.unit for step in chosen},
+        "servers": {server.name: _result(server, chosen) for server in servers},
+    }
 
 
 def _prepare(server: Server, steps: Steps, big: BigBlob, chosen: list[Step]) -> None:

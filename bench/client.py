@@ -35,6 +35,8 @@ class Server:
     credentials: str = ""  # user:password
     note: str = ""  # what it syncs before it answers a push
     static: bool = False  # not a registry: serves the same bytes as files
+    fixed: str | None = None  # the Authorization of every request, "" for none; otherwise it is what the server asks for
+    leaves_out: frozenset[str] = frozenset()  # steps that are none of its
     results: dict[str, list[dict]] = field(default_factory=dict)
     memory: dict[str, float] = field(default_factory=dict)
     tags_per_s: float | None = None
@@ -58,6 +60,8 @@ class Server:
 
     def authorization(self, *repositories: str) -> str:
         """The header's value: Basic, or Bearer (one token for all the repositories) if the server challenges for it; '' if open."""
+        if self.fixed is not None:
+            return self.fixed
         key = ",".join(repositories)
         value, until = self._authorizations.get(key, ("", 0.0))
         if until < time.time():

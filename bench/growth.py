@@ -38,6 +38,7 @@ def roadstead(data: Path, environment: dict[str, str], *options: str):
     """A server on a free port, with its processes."""
     ready = data / "ready"
     command = [sys.executable, "-m", "roadstead", "serve", "--data", str(data), "--listen", "127.0.0.1:0", "--ready-file", str(ready)]
+    environment = {**environment, "ROADSTEAD_ACCOUNTS": "false"}
     with (data / "log").open("ab") as log:
         process = subprocess.Popen([*command, *options], env=environment, stdout=log, stderr=log)
     try:

@@ -61,7 +61,7 @@ class Comparison:
 
     def _row(self, turn: int, shift: int, step: Step) -> None:
         started, shown = time.time(), []
-        servers = [server for server in self._servers if step.ceiling or not server.static]
+        servers = [server for server in self._servers if (step.ceiling or not server.static) and step.name not in server.leaves_out]
         first = shift % len(servers)
         for server in servers[first:] + servers[:first]:
             found = self._cell(server, step)

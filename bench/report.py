@@ -37,6 +37,8 @@ AIMS = {
 
 
 def show(run: dict) -> str:
+    if run.get("accounts"):
+        return "\n\n".join((_rates(run), _cpu(run), _shares(run), _account_aims(run), _account_notes(run)))
     parts = [_speed(run), _cpu(run), _memory(run), _notes(run)]
     return "\n\n".join(part for part in parts if part)
 
@@ -93,6 +95,58 @@ def _cpu(run: dict) -> str:
         if unit in CPU_UNITS:
             rows.append([step, CPU_UNITS[unit], *(_number(_step(run, name, step).get("cpu")) for name in names)])
     return "CPU time of the server for each piece of work\n" + _table(["step", "unit", *names], rows, left=2) if rows else ""
+
+
+OPEN, BEARER, BY_PASSWORD, PEER = "open", "registry token", "password", "distribution"
+BEARER_AIM, PASSWORD_AIM = 0.95, 10.0
+
+
+def _rates(run: dict) -> str:
+    names = list(run["servers"])
+    rows = [[step, unit, *(_shown(_step(run, name, step)) for name in names)] for step, unit in run["units"].items()]
+    return _table(["step", "unit", *names], rows, left=2)
+
+
+def _share(run: dict, way: str, step: str, of: str, key: str = "median") -> float | None:
+    """How many times the rate; with key "cpu": how many times as little CPU time."""
+    ours, theirs = _step(run, way, step).get(key), _step(run, of, step).get(key)
+    if not ours or not theirs:
+        return None
+    return theirs / ours if key == "cpu" else ours / theirs
+
+
+def _shares(run: dict) -> str:
+    names = [name for name in run["servers"] if name not in (OPEN, PEER)]
+    rows = []
+    for step in run["units"]:
+        for key, what in (("median", "rate"), ("cpu", "by CPU time")):
+            shares = [_share(run, name, step, OPEN, key) for name in names]
+            if any(shares):
+                rows.append([step, what, *(_times(share) for share in shares)])
+    return "Share of the open rate that is kept\n" + _table(["step", "", *names], rows, left=2)
+
+
+def _account_aims(run: dict) -> str:
+    rows = []
+    for step in run["units"]:
+        for way, of, aim in ((BEARER, OPEN, BEARER_AIM), (BY_PASSWORD, PEER, PASSWORD_AIM)):
+            rate, cpu = _share(run, way, step, of), _share(run, way, step, of, "cpu")
+            if rate is not None and cpu is not None:
+                rows.append([step, f"{way} ≥ {aim:g}× {of}", _times(rate), _met(rate >= aim), _times(cpu), _met(cpu >= aim)])
+    return _table(["step", "aim", "rate", "", "by CPU time", ""], rows, left=2)
+
+
+def _account_notes(run: dict) -> str:
+    lines = [
+        "open, header: with an Authorization header that is not looked at. nobody: what allUsers may pull. ? = disturbed in each round."
+    ]
+    lines += [
+        f"{name}, {step}: {found['error']}"
+        for name, server in run["servers"].items()
+        for step, found in server["steps"].items()
+        if "error" in found
+    ]
+    return "\n".join(lines)
 
 
 def _memory(run: dict) -> str:

@@ -22,23 +22,32 @@ ROOT = HERE.parent
 PROGRAMS = ROOT / ".cache/bin"
 START_SECONDS = 30
 STOP_SECONDS = 20
+DISTRIBUTION_PASSWORD = "four-quiet-herons-wade"
+# Cost 5, the default of `htpasswd -B`: the cheapest for the peer that anyone gets without asking for it.
+_BCRYPT_OF_IT = "$2b$05$roadsteadbenchsalt....1ZeEW7Y3fJPr0Nxgz6hL6WCe0iCKzX2"
+# Name → ROADSTEAD_ACCOUNTS.
+_ROADSTEAD = {"roadstead": "false", "roadstead-accounts": "true"}
 
 
 @contextmanager
-def running(names: list[str], folder: Path, python: str, big: BigBlob) -> Iterator[list[Server]]:
-    """Start each of names and wait until it answers; all are stopped at the end, however it comes. Raises RuntimeError."""
-    processes: list[subprocess.Popen] = []
+def running(names: list[str], folder: Path, python: str, big: BigBlob, processes: int = 0) -> Iterator[list[Server]]:
+    """
+    Start each of names and wait until it answers; all are stopped at the end, however it comes. Raises RuntimeError.
+
+    processes: of Roadstead, 0 for its default.
+    """
+    started: list[subprocess.Popen] = []
     try:
         servers = []
         for name in names:
             data = folder / name
             data.mkdir(parents=True)
-            starting = _start_roadstead(data, python) if name == "roadstead" else _START[name](data, big)
-            processes.append(starting.process)
+            starting = _start_roadstead(name, data, python, processes) if name in _ROADSTEAD else _START[name](data, big)
+            started.append(starting.process)
             servers.append(starting.when_ready())
         yield servers
     finally:
-        for process in processes:
+        for process in started:
             _stop(process)
 
 
@@ -84,22 +93,31 @@ class _Starting:
         return True
 
 
-def _start_roadstead(data: Path, python: str) -> _Starting:
+def _start_roadstead(name: str, data: Path, python: str, processes: int) -> _Starting:
     command = [python, "-m", "roadstead", "serve", "--data", str(data), "--listen", "127.0.0.1:0", "--ready-file", "READY_FILE"]
-    environment = {"PYTHONPATH": str(ROOT / "src")}
-    return _Starting("roadstead", "content and the folders that name it, before the 201", command, data, environment)
+    command += ["--processes", str(processes)] if processes else []
+    environment = {"PYTHONPATH": str(ROOT / "src"), "ROADSTEAD_ACCOUNTS": _ROADSTEAD[name]}
+    return _Starting(name, "content and the folders that name it, before the 201", command, data, environment)
 
 
-def _start_distribution(data: Path, _: BigBlob) -> _Starting:
+def _start_distribution(data: Path, _: BigBlob, more: dict[str, str] | None = None) -> _Starting:
     address = f"127.0.0.1:{_free_port()}"
     environment = {
         "REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY": str(data),
         "REGISTRY_HTTP_ADDR": address,
         "OTEL_TRACES_EXPORTER": "none",  # as in its official image
+        **(more or {}),
     }
     command = [str(PROGRAMS / "registry"), "serve", str(HERE / "distribution-v3.yml")]
     note = "manifests, links and blobs, but not the folder that receives a blob"
     return _Starting("distribution", note, command, data, environment, f"http://{address}")
+
+
+def _start_distribution_with_accounts(data: Path, big: BigBlob) -> _Starting:
+    file = data.parent / "htpasswd"
+    file.write_text(f"bench:{_BCRYPT_OF_IT}\n")
+    settings = {"REGISTRY_AUTH": "htpasswd", "REGISTRY_AUTH_HTPASSWD_REALM": "bench", "REGISTRY_AUTH_HTPASSWD_PATH": str(file)}
+    return _start_distribution(data, big, settings)
 
 
 def _start_olareg(data: Path, _: BigBlob) -> _Starting:
@@ -123,8 +141,14 @@ def _start_nginx(data: Path, big: BigBlob) -> _Starting:
     return _Starting("nginx", note, ["nginx", "-p", str(data), "-c", "nginx.conf"], data, environment, f"http://127.0.0.1:{port}")
 
 
-_START = {"distribution": _start_distribution, "olareg": _start_olareg, "nginx": _start_nginx}
-NAMES = ["roadstead", *_START]
+_START = {
+    "distribution": _start_distribution,
+    "olareg": _start_olareg,
+    "nginx": _start_nginx,
+    "distribution-accounts": _start_distribution_with_accounts,
+}
+# What is compared without accounts: a peer's default is to have none.
+NAMES = ["roadstead", "distribution", "olareg", "nginx"]
 
 
 def _free_port() -> int:

@@ -11,6 +11,7 @@ import struct
 import subprocess
 import sys
 import time
+import urllib.parse
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,6 +93,19 @@ class Steps:
             Step("skopeo_pull", "s", self._copy_real("skopeo", "pull")),
             Step("crane_push", "s", self._copy_real("crane", "push")),
             Step("crane_pull", "s", self._copy_real("crane", "pull")),
+        ]
+
+    def with_accounts(self) -> list[Step]:
+        """What accounts.py compares."""
+        path, small = f"/v2/{BASE}/manifests/v5", f"/v2/{BASE}/blobs/sha256:{sha256(SMALL)}"
+        scope = urllib.parse.urlencode({"service": "bench", "scope": f"repository:{BASE}:pull"})
+        return [
+            Step("manifest_get_tag", "req/s", self._get(path, BASE, ACCEPT)),
+            Step("blob_head_1k", "req/s", self._head(small, BASE)),
+            Step("tags_page", "req/s", self._get(f"/v2/{BASE}/tags/list?n=100", BASE)),
+            Step("image_push_small_c8", "images/s", self._push_small, disk=True),
+            Step("ping", "req/s", self._get("/v2/", BASE)),
+            Step("token", "req/s", self._get(f"/v2/token?{scope}", BASE)),
         ]
 
     def _regload(

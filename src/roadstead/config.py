@@ -249,3 +249,9 @@ def address(text: str) -> tuple[str, int]:
         except ValueError as error:
             raise ConfigurationError(f"listen must be an IP address or localhost with a port, not {text!r}") from error
     return host, int(port)
+
+
+def reachable(text: str) -> str:
+    """HOST:PORT for a link from this machine: an address that means all of them is none to go to."""
+    host, _, port = text.rpartition(":")
+    return f"127.0.0.1:{port}" if host in ("0.0.0.0", "[::]", "::") else text  # noqa: S104

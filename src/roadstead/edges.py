@@ -132,6 +132,7 @@ def _services(settings: Settings, known: Accounts, now_us: Callable[[], int]) ->
         policies=known.policies,
         principals=known.principals,
         projects=known.projects,
+        revocations=known.revocations,
         service_accounts=known.service_accounts,
         tokens=known.tokens,
         hosts=settings.hosts(),

@@ -11,6 +11,7 @@ import pytest
 
 from tests.kit.engine import Engine, EngineDidNotStart
 from tests.kit.images import build_context, debian_nginx, static_program
+from tests.kit.places import TRANSPORTS, Place, placed
 from tests.kit.program import Program, find
 
 
@@ -101,3 +102,15 @@ def oras(tools: Path, tmp_path: Path) -> Program:
 @pytest.fixture
 def cosign(tools: Path, tmp_path: Path) -> Program:
     return Program(find("cosign", tools), tmp_path / "home", environment={"COSIGN_PASSWORD": "secret"})
+
+
+@pytest.fixture(scope="session", params=TRANSPORTS)
+def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """An installation with accounts, over each transport."""
+    with placed(request.param, tmp_path_factory.mktemp(request.param)) as found:
+        yield found
+
+
+@pytest.fixture
+def credential_helper(tools: Path, tmp_path: Path) -> Program:
+    return Program(find("docker-credential-gcr", tools), tmp_path / "home")

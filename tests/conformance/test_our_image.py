@@ -43,7 +43,9 @@ def test_the_image_that_we_make_is_pulled_and_runs(docker: Program, server: Serv
     docker.run("pull", name)
     assert f"roadstead {__version__}" == docker.text("run", "--rm", "--network=none", name, "--version")
     (image,) = json.loads(docker.run("image", "inspect", name))
-    assert ("10001:10001", ["roadstead"], ["serve"]) == tuple(image["Config"][key] for key in ("User", "Entrypoint", "Cmd"))
+    assert ("10001:10001", ["roadstead"], ["serve", "--listen", "0.0.0.0:5000"]) == tuple(
+        image["Config"][key] for key in ("User", "Entrypoint", "Cmd")
+    )
     # It serves: its user may write where it must, and all that it imports is there.
     serving = "import subprocess, sys, time, urllib.request as u\n"
     serving += "p = subprocess.Popen(['roadstead', 'serve', '--ready-file', 'ready'])\n"

@@ -10,10 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
-import threading
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -27,63 +24,10 @@ from tests.kit.images import GREETING, Layout, image_layout
 from tests.kit.observed import log_lines, wait_for
 from tests.kit.program import Program, find
 from tests.kit.server import Server
+from tests.kit.tunnel import SecureServer, Tunnel
 
 HOST = "eu.gcr.io"
 SETTINGS = {**WITH_ACCOUNTS, "ROADSTEAD_ACCESS_LOG": "true"}
-
-
-class SecureServer(Server):
-    """Clients meet it through the tunnel; what the tests themselves ask for goes to the plain address."""
-
-    @property
-    def url(self) -> str:
-        return (self.data.parent / f"{self.data.name}.ready").read_text().split()[1]
-
-
-class Tunnel:
-    """A proxy for CONNECT (RFC 9110, 9.3.6): whatever name and port are asked for, the bytes go to one port of 127.0.0.1."""
-
-    def __init__(self, port: int) -> None:
-        self._target = port
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.asked: list[str] = []
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    @property
-    def environment(self) -> dict[str, str]:
-        address = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        return {"HTTPS_PROXY": address, "HTTP_PROXY": address, "NO_PROXY": ""}
-
-    def close(self) -> None:
-        self._listener.close()
-
-    def _accept(self) -> None:
-        with suppress(OSError):  # closed
-            while True:
-                threading.Thread(target=self._serve, args=(self._listener.accept()[0],), daemon=True).start()
-
-    def _serve(self, client: socket.socket) -> None:
-        head = b""
-        while b"\r\n\r\n" not in head and (data := client.recv(65536)):
-            head += data
-        method, target, *_ = head.decode("latin-1").split(" ")
-        self.asked.append(f"{method} {target}")
-        if method != "CONNECT":
-            client.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-            client.close()
-            return
-        server = socket.create_connection(("127.0.0.1", self._target))
-        client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
-        threading.Thread(target=_pour, args=(server, client), daemon=True).start()
-        _pour(client, server)
-
-
-def _pour(source: socket.socket, target: socket.socket) -> None:
-    with suppress(OSError):
-        while data := source.recv(65536):
-            target.sendall(data)
-    with suppress(OSError):
-        target.shutdown(socket.SHUT_WR)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,14 @@ import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import msgspec
 import pytest
+
+from roadstead import config
+from roadstead.api import oauth
+from roadstead.api.distribution import routes as distribution
+from roadstead.api.google import routes as google
+from roadstead.api.signin import pages
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("deploy/**/*.md")])
@@ -70,3 +77,29 @@ def test_a_decision_that_the_code_names_is_written() -> None:
     assert named
 
     assert [] == sorted(path for path in named if not (ROOT / path).exists())
+
+
+_ROUTE = re.compile(r"^\| `(?P<method>[A-Z]+)` \| `(?P<path>/[^`]*)` \| `?(?P<permission>[A-Za-z.]+)`? \|", re.MULTILINE)
+
+
+def test_every_route_is_in_the_list_of_apis_with_its_permission() -> None:
+    """And nothing that there is not."""
+    listed = _ROUTE.findall((ROOT / "docs/apis.md").read_text(encoding="utf-8"))
+    there = {
+        *((route.method, route.template, route.permission) for route in google.ROUTES),
+        *((route.method, route.template, route.permission.value) for route in distribution.ROUTES),
+        *((route.method, route.template, route.permission.value) for route in oauth.ROUTES),
+        *((route.method, route.template, route.permission.value) for route in pages.ROUTES),
+    }
+
+    assert there == set(listed)
+    assert len(there) == len(listed), "each once"
+
+
+def test_every_setting_is_in_the_list_of_settings() -> None:
+    text = (ROOT / "docs/configure.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"^\| `([a-z_]+)` \| `ROADSTEAD_", text, re.MULTILINE))
+
+    assert {field.name for field in msgspec.structs.fields(config.Settings)} == listed
+    for table in (config.Location, config.OpenIDProvider):
+        assert [] == [field.name for field in msgspec.structs.fields(table) if f"`{field.name}`" not in text]

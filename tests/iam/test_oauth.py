@@ -328,7 +328,6 @@ def test_behind_a_public_address_the_request_s_host_is_no_audience(tmp_path: Pat
         ({"target_audience": ""}, "invalid_request"),
         ({"target_audience": 1}, "invalid_request"),
     ],
-    ids=str,
 )
 def test_an_assertion_that_is_not_right_is_refused(pages: Site, robot: dict[str, Any], changes: dict[str, object], error: str) -> None:
     answer = post(pages, grant_type=JWT_BEARER, assertion=assertion(robot, **changes))

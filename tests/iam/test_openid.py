@@ -201,7 +201,6 @@ def test_an_unknown_provider_is_not_found(tmp_path: Path, provider: Provider) ->
         ({"email_verified": None}, "not verified"),
         ({"email": "alice@evil.example"}, "may not sign in here"),
     ],
-    ids=str,
 )
 def test_an_id_token_that_is_not_right_signs_nobody_in(tmp_path: Path, provider: Provider, claims: dict[str, Any], sentence: str) -> None:
     """OpenID Connect Core, 3.1.3.7; each says what it was."""

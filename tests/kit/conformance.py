@@ -13,12 +13,13 @@ import secrets
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
+from tests.kit.program import NOTHING_MORE
 from tests.kit.server import serving
 
 PROGRAM = Path(__file__).parents[2] / ".cache/bin/conformance"
@@ -77,14 +78,18 @@ class Report:
         return "\n".join(f"{case.status}: {case.name}\n    {case.reason}" for case in [*self.failed, *self.skipped])
 
 
-def run(url: str, version: str, results: Path, program: Path = PROGRAM) -> Report:
+def run(
+    url: str, version: str, results: Path, program: Path = PROGRAM, project: str = "", settings: Mapping[str, str] = NOTHING_MORE
+) -> Report:
     """
-    Run the suite in two new repositories of a new project; its own reports stay in the folder results.
+    Run the suite in two new repositories of the project, by default a new one; its own reports stay in the folder results.
+
+    settings: the suite's own, such as OCI_USERNAME and OCI_PASSWORD.
 
     Raises SuiteDidNotRun.
     """
     address = urlsplit(url)
-    project = f"conformance-{secrets.token_hex(4)}"
+    project = project or f"conformance-{secrets.token_hex(4)}"
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("OCI_")},
         **CATEGORIES,
@@ -94,6 +99,7 @@ def run(url: str, version: str, results: Path, program: Path = PROGRAM) -> Repor
         "OCI_REPO1": f"{project}/repository-1",
         "OCI_REPO2": f"{project}/repository-2",
         "OCI_RESULTS_DIR": str(results),
+        **settings,
     }
     results.mkdir(parents=True, exist_ok=True)
     done = subprocess.run([program], capture_output=True, text=True, cwd=results, env=environment, timeout=TIMEOUT_SECONDS, check=False)

@@ -96,9 +96,9 @@ class Program:
     def json(self, *arguments: str | Path) -> Any:
         return json.loads(self.run(*arguments))
 
-    def refused(self, *arguments: str | Path, environment: Mapping[str, str] = NOTHING_MORE) -> str:
+    def refused(self, *arguments: str | Path, stdin: bytes = b"", environment: Mapping[str, str] = NOTHING_MORE) -> str:
         """What it says on stderr when it fails; fails the test where it succeeds."""
-        done = self.attempt(*arguments, environment=environment)
+        done = self.attempt(*arguments, stdin=stdin, environment=environment)
         if not done.returncode:
             pytest.fail(f"this should have failed:\n{self._said(done)}", pytrace=False)
         return done.stderr.decode()

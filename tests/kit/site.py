@@ -14,6 +14,7 @@ import re
 import shutil
 import socket
 import sqlite3
+import ssl
 import tempfile
 import threading
 import time
@@ -137,8 +138,8 @@ def site(folder: Path, **settings: Any) -> Iterator[Site]:
 class Browser(httpx.Client):
     """Keeps cookies, follows no redirects unless told, and sends what browsers send with forms."""
 
-    def __init__(self, url: str) -> None:
-        super().__init__(base_url=url, follow_redirects=False, timeout=30, trust_env=False)
+    def __init__(self, url: str, verify: ssl.SSLContext | bool = True) -> None:
+        super().__init__(base_url=url, follow_redirects=False, timeout=30, trust_env=False, verify=verify)
 
     def send_form(self, response: httpx.Response, action: str, **values: str) -> httpx.Response:
         """Fill in the page's form of this action, as a person does, and send it."""

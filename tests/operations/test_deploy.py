@@ -14,16 +14,23 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
 from roadstead import config
+from roadstead.api import oauth
+from roadstead.api.distribution import routes as distribution
+from roadstead.api.google import routes as google
+from roadstead.api.health import PATHS
+from roadstead.api.signin import pages
+from tests.kit.accounts import WITH_ACCOUNTS, Installation
 from tests.kit.engines import free_port
 from tests.kit.program import find
 from tests.kit.push import connect, push_image
-from tests.kit.server import Server
+from tests.kit.server import Server, serving
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
-ADDED_BY_HAND = {"database", "locations", "htpasswd"}
+ADDED_BY_HAND = {"database", "locations"}
 
 yaml = pytest.importorskip("yaml", reason="PyYAML is not installed")
 
@@ -61,15 +68,30 @@ def test_kustomize_renders_every_part(rendered: list[dict[str, Any]]) -> None:
     assert {"roadstead"} == {each["metadata"]["namespace"] for each in rendered}
 
 
-def test_a_node_is_probed_migrates_first_and_has_a_door_that_asks_for_a_password(rendered: list[dict[str, Any]]) -> None:
+def test_a_node_migrates_first_and_is_probed_as_a_worker_is(rendered: list[dict[str, Any]]) -> None:
     parts = containers(one(rendered, "Deployment", "roadstead-serve"))
+    workers = containers(one(rendered, "Deployment", "roadstead-worker"))
 
-    assert ["migrate", "roadstead", "door"] == list(parts)
+    assert ["migrate", "roadstead"] == list(parts)
+    assert ["roadstead"] == list(workers)
     assert ["serve", "--no-worker"] == parts["roadstead"]["args"][:2]
     assert "migrate" == parts["migrate"]["args"][0]
-    assert "/healthz" == parts["door"]["livenessProbe"]["httpGet"]["path"], "a database that is away must not restart the nodes"
-    assert "/readyz" == parts["door"]["readinessProbe"]["httpGet"]["path"]
-    assert "worker" == containers(one(rendered, "Deployment", "roadstead-worker"))["roadstead"]["args"][0]
+    assert "worker" == workers["roadstead"]["args"][0]
+    for part in (parts["roadstead"], workers["roadstead"]):
+        assert "/healthz" == part["livenessProbe"]["httpGet"]["path"], "a database that is away must not restart the nodes"
+        assert "/readyz" == part["readinessProbe"]["httpGet"]["path"]
+
+
+def test_the_ingress_leads_to_every_route_and_not_to_what_is_the_cluster_s(rendered: list[dict[str, Any]]) -> None:
+    (rule,) = one(rendered, "Ingress", "roadstead")["spec"]["rules"]
+    prefixes = [each["path"] for each in rule["http"]["paths"]]
+    templates = [route.template for routes in (distribution.ROUTES, google.ROUTES, oauth.ROUTES, pages.ROUTES) for route in routes]
+
+    def leads(path: str) -> bool:
+        return any(path.startswith(prefix + "/") or path.partition(":")[0] == prefix for prefix in prefixes)
+
+    assert [] == [template for template in templates if not leads(template)]
+    assert [] == [path for path in PATHS if leads(path)]
 
 
 def test_every_secret_that_is_asked_for_is_there_and_in_no_configmap(rendered: list[dict[str, Any]]) -> None:
@@ -83,6 +105,10 @@ def test_every_secret_that_is_asked_for_is_there_and_in_no_configmap(rendered: l
         assert {(secret["metadata"]["name"], "database"), (secret["metadata"]["name"], "locations")} == {
             (each["name"], each["key"]) for each in references
         }
+        for part in containers(deployment).values():
+            assert [one(rendered, "ConfigMap", "roadstead-site")["metadata"]["name"]] == [
+                each["configMapRef"]["name"] for each in part["envFrom"]
+            ]
     assert "CHANGE-ME" not in json.dumps([each for each in rendered if each["kind"] != "Secret"])
 
 
@@ -124,26 +150,31 @@ def test_the_settings_of_the_base_and_the_secret_are_settings(rendered: list[dic
 
     (tmp_path / "roadstead.toml").write_text(one(rendered, "ConfigMap", "roadstead")["data"]["roadstead.toml"])
     secret = {key: base64.b64decode(value).decode() for key, value in one(rendered, "Secret", "roadstead")["data"].items()}
-    environment = {"ROADSTEAD_DATABASE": secret["database"], "ROADSTEAD_LOCATIONS": secret["locations"]}
+    site = one(rendered, "ConfigMap", "roadstead-site")["data"]
+    environment = {"ROADSTEAD_DATABASE": secret["database"], "ROADSTEAD_LOCATIONS": secret["locations"], **site}
+    known = {f"ROADSTEAD_{field.name.upper()}" for field in msgspec.structs.fields(config.Settings)}
+    assert set(environment) <= known
 
     settings = settings_of(environment, tmp_path / "roadstead.toml")
 
     assert "s3://roadstead/gcr" == settings.locations["gcr"].storage
-    config.only_loopback(settings.addresses())
+    assert settings.accounts, "it can be reached from everywhere"
+    assert settings.public_url.startswith("https://")
+    assert set(site) == {"ROADSTEAD_PUBLIC_URL", "ROADSTEAD_OWNER", "ROADSTEAD_TRUSTED_PROXIES"}
     for name in ("roadstead-serve", "roadstead-worker"):
         pod = one(rendered, "Deployment", name)["spec"]["template"]["spec"]
         assert settings.drain_delay_seconds + settings.drain_seconds + 10 < pod["terminationGracePeriodSeconds"]
-    sleeps = containers(one(rendered, "Deployment", "roadstead-serve"))["door"]["lifecycle"]["preStop"]["exec"]["command"]
-    assert settings.drain_delay_seconds + settings.drain_seconds < int(sleeps[1]), "the door must not close before the house is empty"
+    (port,) = containers(one(rendered, "Deployment", "roadstead-serve"))["roadstead"]["ports"]
+    assert [("0.0.0.0", port["containerPort"])] == settings.addresses()
 
 
 def test_nobody_runs_as_root_or_may_write_to_the_image(rendered: list[dict[str, Any]]) -> None:
     for deployment in (each for each in rendered if each["kind"] == "Deployment"):
         assert deployment["spec"]["template"]["spec"]["securityContext"]["runAsNonRoot"]
-        for name, part in containers(deployment).items():
+        for part in containers(deployment).values():
             assert part["securityContext"]["allowPrivilegeEscalation"] is False
             assert ["ALL"] == part["securityContext"]["capabilities"]["drop"]
-            assert part["securityContext"].get("readOnlyRootFilesystem") or name == "door"
+            assert part["securityContext"]["readOnlyRootFilesystem"]
 
 
 # Compose
@@ -162,7 +193,6 @@ def test_compose_has_two_nodes_two_workers_and_what_they_stand_on(compose: dict[
     for number in (1, 2):
         assert ["serve", "--no-worker"] == services[f"node{number}"]["command"][:2]
         assert "worker" == services[f"worker{number}"]["command"][0]
-        assert f"service:node{number}" == services[f"door{number}"]["network_mode"], "in the namespace where it finds 127.0.0.1:5000"
         assert "ports" not in services[f"node{number}"]
     assert ["127.0.0.1:8080:8080"] == services["front"]["ports"]
 
@@ -201,9 +231,13 @@ def test_the_example_of_compose_s_settings_is_settings(compose: dict[str, Any]) 
     assert "s3://roadstead/gcr" == settings.locations["gcr"].storage
     grace = int(compose["services"]["node1"]["stop_grace_period"].removesuffix("s"))
     assert settings.drain_delay_seconds + settings.drain_seconds + 10 < grace
+    assert settings.accounts
+    assert [compose["services"]["front"]["networks"]["default"]["ipv4_address"]] == list(settings.trusted_proxies)
+    (address,) = compose["services"]["front"]["ports"]
+    assert f"http://{address.rpartition(':')[0]}" == settings.public_url
 
 
-# The doors: real nginx
+# The front: real nginx
 
 
 @contextmanager
@@ -236,43 +270,42 @@ def answers(url: str, folder: Path) -> None:
             time.sleep(0.05)
 
 
-def test_a_node_s_door_asks_for_a_password_and_keeps_the_rest_to_itself(server: Server, tmp_path: Path, repository: str) -> None:
-    port, metrics_port = free_port(), free_port()
-    # The password is `secret`; apr1 is one of the forms that nginx takes.
-    hashed = subprocess.run(["openssl", "passwd", "-apr1", "secret"], capture_output=True, text=True, check=True).stdout
-    (tmp_path / "htpasswd").write_text(f"user:{hashed}")
-    template = (DEPLOY / "nginx/node.conf.template").read_text()
-    values = {"ROADSTEAD_PORT": server.port, "LISTEN_PORT": port, "METRICS_PORT": metrics_port, "HTPASSWD": tmp_path / "htpasswd"}
-    for name, value in values.items():
-        template = template.replace(f"${{{name}}}", str(value))
-    assert "${" not in template, "everything is filled in by the image's own names"
-    url, metrics_url = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{metrics_port}"
-    with nginx(tmp_path, "node.conf", template):
-        answers(url, tmp_path)
+def front(port: int, *nodes: int) -> str:
+    """deploy/nginx/front.conf, on other ports."""
+    text = (DEPLOY / "nginx/front.conf").read_text().replace("listen 8080", f"listen {port}")
+    for number, node in enumerate(nodes, 1):
+        text = text.replace(f"node{number}:5000", f"127.0.0.1:{node}")
+    return text
 
-        assert 401 == httpx.get(f"{url}/v2/").status_code
-        assert 401 == httpx.get(f"{url}/v2/", auth=("user", "wrong")).status_code
-        assert [200, 200, 404] == [httpx.get(f"{url}{path}").status_code for path in ("/healthz", "/readyz", "/metrics")]
-        assert [200, 404] == [httpx.get(f"{metrics_url}{path}").status_code for path in ("/metrics", "/v2/")]
-        with connect(url) as client:
-            client.auth = httpx.BasicAuth("user", "secret")
-            manifest = push_image(client, repository)
-            assert manifest.payload == client.get(f"/v2/{repository}/manifests/v1").content
-            eu = client.get(f"/v2/{repository}/manifests/v1", headers={"Host": "eu.gcr.io"})
-            assert 404 == eu.status_code, "the Host header picks the location"
-            assert re.fullmatch("[0-9a-f]{32}", eu.headers["X-Request-Id"]), "nginx's id of the request"
+
+def test_the_front_hands_on_who_asks_and_keeps_the_metrics_inside(tmp_path: Path) -> None:
+    """Accounts are the nodes' own: the front asks for nothing, and takes nothing away."""
+    port = free_port()
+    with serving(tmp_path / "data", env={**WITH_ACCOUNTS, "ROADSTEAD_PUBLIC_URL": f"http://127.0.0.1:{port}"}) as server:
+        installation = Installation(server)
+        project = installation.project()
+        with nginx(tmp_path, "front.conf", front(port, server.port, server.port)):
+            url = f"http://127.0.0.1:{port}"
+            answers(url, tmp_path)
+
+            refused = httpx.get(f"{url}/v2/", headers={"X-Forwarded-For": "192.0.2.1", "X-Forwarded-Proto": "https"})
+            assert 401 == refused.status_code
+            assert f'realm="{url}/v2/token"' in refused.headers["www-authenticate"], "as the client came, not as it says"
+            assert re.fullmatch("[0-9a-f]{32}", refused.headers["X-Request-Id"]), "nginx's id of the request"
+            paths = ("/healthz", "/signin", "/oauth2/v3/certs", "/metrics", "/readyz")
+            assert [200, 200, 200, 404, 404] == [httpx.get(f"{url}{path}").status_code for path in paths]
+            with connect(url) as client:
+                client.auth = httpx.BasicAuth("oauth2accesstoken", installation.owner_token)
+                manifest = push_image(client, f"{project}/image")
+                assert manifest.payload == client.get(f"/v2/{project}/image/manifests/v1").content
+                eu = client.get(f"/v2/{project}/image/manifests/v1", headers={"Host": "eu.gcr.io"})
+                assert 404 == eu.status_code, "the Host header picks the location"
 
 
 def test_the_front_turns_to_another_node(server: Server, tmp_path: Path) -> None:
     """One node is down: what can be asked again is asked of the other."""
     port, nobody = free_port(), free_port()
-    text = (DEPLOY / "nginx/front.conf").read_text()
-    text = (
-        text.replace("node1:8080", f"127.0.0.1:{nobody}")
-        .replace("node2:8080", f"127.0.0.1:{server.port}")
-        .replace("listen 8080", f"listen {port}")
-    )
-    with nginx(tmp_path, "front.conf", text):
+    with nginx(tmp_path, "front.conf", front(port, nobody, server.port)):
         answers(f"http://127.0.0.1:{port}/healthz", tmp_path)
 
         assert [200] * 10 == [httpx.get(f"http://127.0.0.1:{port}/v2/").status_code for _ in range(10)]

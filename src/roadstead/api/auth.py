@@ -15,8 +15,9 @@ import hashlib
 import os
 import re
 import secrets
+import weakref
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import msgspec
@@ -118,6 +119,7 @@ class Authenticator:
         self._now_us = now_us
         self._proved: OrderedDict[bytes, _Proved] = OrderedDict()
         self._proved_at = -1
+        self._proving: weakref.WeakValueDictionary[bytes, asyncio.Lock] = weakref.WeakValueDictionary()
         self._salt = b""
 
     async def of_request(self, request: Request) -> Identity:
@@ -190,26 +192,34 @@ class Authenticator:
         if await self._revocations.is_revoked(claims):
             raise CredentialInvalid("the token was revoked: sign in again")
 
-    async def _remembered(self, name: str, password: str, prove: Callable[[], object]) -> Identity:
+    async def _remembered(self, name: str, password: str, prove: Callable[[], Awaitable[_Proved]]) -> Identity:
         """Looking at a password takes a tenth of a second of CPU on purpose, so one that was right lately is known by its keyed hash."""
-        if self._proved_at != self._generation.value:
-            self._proved.clear()
-            self._proved_at = self._generation.value
         # Made here, not at the import: processes are forked after that.
         self._salt = self._salt or os.urandom(32)
         digest = hashlib.blake2b(f"{name}\0{password}".encode(), key=self._salt, digest_size=32).digest()
-        now_us = self._now_us()
-        proved = self._proved.get(digest)
-        if proved is None or proved.at_us + REMEMBERED_US < now_us:
-            generation = self._generation.value
-            proved = await prove()  # type: ignore[misc]
-            assert isinstance(proved, _Proved)
-            if generation == self._proved_at:
-                self._proved[digest] = proved
-                if len(self._proved) > REMEMBERED:
-                    self._proved.popitem(last=False)
+        proved = self._lately(digest)
+        if proved is None:
+            # A client that opens thirty connections at once would be thirty tries, of which the tenth is blocked.
+            async with self._proving.setdefault(digest, asyncio.Lock()):
+                proved = self._lately(digest) or await self._prove(digest, prove)
         principal = await self._principals.load(proved.member, proved.at_us)
         return Identity(principal, proved.way, proved.at_us + REMEMBERED_US)
+
+    def _lately(self, digest: bytes) -> _Proved | None:
+        if self._proved_at != self._generation.value:
+            self._proved.clear()
+            self._proved_at = self._generation.value
+        proved = self._proved.get(digest)
+        return proved if proved is not None and proved.at_us + REMEMBERED_US >= self._now_us() else None
+
+    async def _prove(self, digest: bytes, prove: Callable[[], Awaitable[_Proved]]) -> _Proved:
+        generation = self._generation.value
+        proved = await prove()
+        if generation == self._proved_at:
+            self._proved[digest] = proved
+            if len(self._proved) > REMEMBERED:
+                self._proved.popitem(last=False)
+        return proved
 
     async def _of_person(self, address: str, name: str, password: str) -> _Proved:
         at_us = self._now_us()

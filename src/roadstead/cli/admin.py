@@ -6,6 +6,7 @@ import asyncio
 import os
 import re
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional, TypeVar
 
@@ -24,6 +25,7 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Get in, or 
 T = TypeVar("T")
 Data = Annotated[Optional[Path], typer.Option(help="The server's data folder. [default: data]")]  # noqa: UP045
 Config = Annotated[Optional[Path], typer.Option("--config", help="TOML file with settings.")]  # noqa: UP045
+Url = Annotated[str, typer.Option("--url", help="The server's address for the link, where it is another than the settings say.")]
 Output = Annotated[Format, typer.Option("--format", help="table or json.")]
 _LIFETIME = re.compile(r"(?P<number>[1-9][0-9]{0,6})(?P<unit>[smhd]?)")
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -68,6 +70,7 @@ def link(
     email: Annotated[str, typer.Argument(help="Whose. [default: the owner's]", show_default=False)] = "",
     data: Data = None,
     config_file: Config = None,
+    url: Url = "",
     keep_second_factor: Annotated[bool, typer.Option("--keep-second-factor", help="Do not remove the one-time password.")] = False,
 ) -> None:
     """
@@ -84,7 +87,29 @@ def link(
             await own.second_factor.remove(address)
         return await accounts.one_time_link(own, address)
 
-    print(f"{_base(settings)}/signin/link?token={_run(settings, make)}")
+    print(f"{_base(settings, url)}/signin/link?token={_run(settings, make)}")
+
+
+@app.command("add")
+def add(
+    email: Annotated[str, typer.Argument(help="The address of the new account.")],
+    data: Data = None,
+    config_file: Config = None,
+    url: Url = "",
+    name: Annotated[str, typer.Option(help="What the person is called.")] = "",
+) -> None:
+    """
+    Make an account without any rights, and print the link by which its person gets in. Rights come by policies.
+    """
+    settings = _settings(config_file, data)
+
+    async def make(own: Accounts) -> str:
+        from roadstead import accounts
+
+        person = await own.people.create(email, name)
+        return await accounts.one_time_link(own, person.email)
+
+    print(f"{_base(settings, url)}/signin/link?token={_run(settings, make)}")
 
 
 @app.command("owner")
@@ -92,6 +117,7 @@ def owner(
     email: Annotated[str, typer.Argument(help="The address of an account; it is made if need be.")],
     data: Data = None,
     config_file: Config = None,
+    url: Url = "",
 ) -> None:
     """
     Give somebody every right on the whole installation, and print a link for a new account.
@@ -112,7 +138,52 @@ def owner(
     secret = _run(settings, make)
     print(f"{email} owns this installation.")
     if secret:
-        print(f"{_base(settings)}/signin/link?token={secret}")
+        print(f"{_base(settings, url)}/signin/link?token={secret}")
+
+
+@app.command("disable")
+def disable(
+    email: Annotated[str, typer.Argument(help="Whose account.")],
+    data: Data = None,
+    config_file: Config = None,
+    enable: Annotated[bool, typer.Option("--undo", help="Enable it again.")] = False,
+) -> None:
+    """
+    Shut an account: its sessions and tokens end at once, and nobody signs in to it.
+    """
+    settings = _settings(config_file, data)
+    _run(settings, lambda own: own.people.enable(email) if enable else own.people.disable(email))
+    print(f"{email} is {'enabled' if enable else 'disabled'}.")
+
+
+@app.command("group")
+def group(
+    email: Annotated[str, typer.Argument(help="The group's address, as group:ADDRESS in policies; it is made if need be.")],
+    data: Data = None,
+    config_file: Config = None,
+    add: Annotated[Optional[list[str]], typer.Option(help="user:ADDRESS or serviceAccount:ADDRESS; may be given several times.")] = None,  # noqa: UP045
+    remove: Annotated[Optional[list[str]], typer.Option(help="As add.")] = None,  # noqa: UP045
+    output: Output = Format.TABLE,
+) -> None:
+    """
+    Put members into a group, take them out, and list who is in it.
+    """
+    settings = _settings(config_file, data)
+
+    async def change(own: Accounts) -> list[tuple[str, str]]:
+        with suppress(AlreadyExists):
+            await own.groups.create(email)
+        for member in add or ():
+            await own.groups.add_member(email, member)
+        for member in remove or ():
+            await own.groups.remove_member(email, member)
+        return [(each.member, each.source) for each in await own.groups.members(email)]
+
+    found = _run(settings, change)
+    if output is Format.JSON:
+        print_json([{"member": member, "source": source} for member, source in found])
+        return
+    print_table(["MEMBER", "FROM"], [[member, source or "here"] for member, source in found])
 
 
 @app.command("people")
@@ -161,9 +232,9 @@ def _run(settings: config.Settings, work: Callable[[Accounts], Awaitable[T]]) ->
     return asyncio.run(run())
 
 
-def _base(settings: config.Settings) -> str:
+def _base(settings: config.Settings, url: str) -> str:
     scheme = "https" if settings.tls_cert else "http"
-    return settings.public_url.rstrip("/") or f"{scheme}://{settings.listen[0]}"
+    return (url or settings.public_url).rstrip("/") or f"{scheme}://{config.reachable(settings.listen[0])}"
 
 
 def _lifetime(text: str) -> int:

@@ -57,7 +57,8 @@ def _ourselves() -> str:
 
 
 def _welcome(settings: config.Settings, address: str, link: str) -> str:
-    authority = address.partition("://")[2]
+    scheme, _, bound = address.partition("://")
+    authority = config.reachable(bound)
     image = f"{authority}/my-project/hello:v1"
     lines = [f"Roadstead serves {address} (data in {settings.data.resolve()})."]
     if not settings.accounts:
@@ -66,7 +67,7 @@ def _welcome(settings: config.Settings, address: str, link: str) -> str:
     else:
         if link:
             lines += [f"Its owner is {settings.owner}. Open this link once, within a day, to choose a password:", ""]
-            lines += [f"    {settings.public_url.rstrip('/') or address}/signin/link?token={link}", ""]
+            lines += [f"    {settings.public_url.rstrip('/') or f'{scheme}://{authority}'}/signin/link?token={link}", ""]
         lines += ["To push and pull from this machine:", ""]
         lines += [f"    {_ourselves()} admin token --data {settings.data} | docker login -u oauth2accesstoken --password-stdin {authority}"]
     lines += [f"    docker tag IMAGE {image}", f"    docker push {image}", f"    docker pull {image}", ""]

@@ -31,5 +31,7 @@ class KeyExpiry:
         self._warned_at_us = now_us
         for key in found:
             days = (key.valid_before_us - now_us) // (24 * 3600 * 1_000_000)
-            _log.warning("a service account's key expires soon", account=key.email, key=key.id, days=days, used=key.last_used_at_us is not None)
+            _log.warning(
+                "a service account's key expires soon", account=key.email, key=key.id, days=days, used=key.last_used_at_us is not None
+            )
         return len(found)

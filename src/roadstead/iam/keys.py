@@ -243,7 +243,8 @@ class Keys:
         assertion = await self.verify_assertion(token, None)
         if "target_audience" in assertion.claims:
             raise CredentialInvalid("the token asks for an identity token: exchange it at the token endpoint")
-        if "aud" in assertion.claims:
+        # Google's library for Go writes `"aud": ""` beside the scope.
+        if assertion.claims.get("aud", "") != "":
             if assertion.audience not in audiences and not _API_AUDIENCE.fullmatch(assertion.audience):
                 raise CredentialInvalid("the token is meant for somebody else: its aud is not the address of an API")
         elif not jws.text(assertion.claims, "scope").strip():

@@ -1,9 +1,9 @@
 """
 Authorization of /v2/, at one place: the router asks here before any handler runs.
 
-What was decided for a credential is remembered with it, per route and path, until rights or accounts change (iam/generation.py) or the
-credential ends: then a request costs one look at a dictionary. Nothing depends on the Host header or the request's target as text; what is
-authorized is what was routed.
+What was decided for a credential is remembered with it, per permission and repository, until rights or accounts change
+(iam/generation.py) or the credential ends: then a request costs one look at a dictionary. Nothing depends on the Host header or the
+request's target as text; what is authorized is what was routed.
 """
 
 from __future__ import annotations
@@ -60,8 +60,13 @@ _WHAT_GCR_NAMED = {
     Permission.DELETE: "storage.objects.delete",
 }
 
-Asked = tuple[str, str, str]
-"""Method, location, path."""
+Asked = str
+"""All that a decision depends on, beside the credential, in one string: its hash is made once."""
+
+
+def asked(permission: Permission, location: str, repository: Repository | None) -> Asked:
+    """No two questions are the same string: neither permissions nor locations have spaces."""
+    return f"{permission.value} {location} {repository.name if repository is not None else ''}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +116,13 @@ class Gate:
         """
         Whether this credential was allowed just this before, and nothing has changed; sets request.owner. On the way of every request.
         """
-        header = b""
+        header: bytes | None = None
         for name, value in request.headers:
             if name == b"authorization":
+                if header is not None:
+                    return False
                 header = value
-                break
-        admitted = self._admitted.get(header)
+        admitted = self._admitted.get(header or b"")
         if (
             admitted is None
             or asked not in admitted.asked
@@ -129,7 +135,7 @@ class Gate:
 
     async def admit(self, request: Request, permission: Permission, repository: Repository | None, asked: Asked) -> None:
         """
-        Sets request.owner. Raises CredentialInvalid, Unauthenticated, PermissionDenied, ServiceDisabled, TooManyRequests.
+        asked: of these. Sets request.owner. Raises CredentialInvalid, Unauthenticated, PermissionDenied, ServiceDisabled, TooManyRequests.
         """
         forwarded.believe(request, self._proxies)
         if permission is Permission.PUBLIC:
@@ -154,8 +160,9 @@ class Gate:
     def _remember(self, request: Request, known: _Known, asked: Asked) -> None:
         header = authorization(request) or b""
         admitted = self._admitted.get(header)
-        if admitted is None or admitted.generation != known.generation or len(admitted.asked) >= REMEMBERED_DECISIONS:
-            admitted = _Admitted(known.generation, known.expires_at_us * 1000, known.identity.principal.member)
+        current = (known.generation, known.expires_at_us * 1000)
+        if admitted is None or (admitted.generation, admitted.expires_at_ns) != current or len(admitted.asked) >= REMEMBERED_DECISIONS:
+            admitted = _Admitted(*current, known.identity.principal.member)
             self._admitted[header] = admitted
             if len(self._admitted) > REMEMBERED_CREDENTIALS:
                 self._admitted.popitem(last=False)
@@ -254,6 +261,8 @@ class Gate:
 
     def note(self, request: Request, error: RoadsteadError | None, status: int, repository: Repository | None) -> None:
         """One line of the audit log; does not wait."""
+        # Not believed yet, where the credential was known.
+        forwarded.believe(request, self._proxies)
         project, resource = "", request.path
         if repository is not None:
             project = resources.split_name(repository.name)[0]

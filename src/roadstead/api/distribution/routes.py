@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from roadstead.api.distribution import blobs, catalog, manifests, referrers, tags, token, uploads
-from roadstead.api.distribution.gate import Gate, Permission
+from roadstead.api.distribution.gate import Asked, Gate, Permission, asked
 from roadstead.api.distribution.services import Context, Handler, Registry
 from roadstead.api.errors import distribution_error
 from roadstead.api.messages import Request, Response
@@ -62,28 +62,28 @@ class Router:
         self._by_kind: dict[str, dict[str, Route]] = {}
         for route in routes:
             self._by_kind.setdefault(_kind(route.template), {})[route.method] = route
-        self._remembered: dict[tuple[str, str, str], tuple[Route, Repository | None, str]] = {}
+        self._remembered: dict[tuple[str, str, str], tuple[Route, Repository | None, str, Asked]] = {}
 
     async def handle(self, request: Request) -> Response:
         """Raises RoadsteadError, but not Unauthenticated, which is an answer here."""
-        asked = (request.method, request.location, request.path)
+        target = (request.method, request.location, request.path)
         # The same few paths are asked for again and again, and taking one apart costs as much as reading its row.
-        found = self._remembered.get(asked)
+        found = self._remembered.get(target)
         if found is None:
             found = self._find(request)
             if len(request.path) < REMEMBERED_LENGTH:
                 if len(self._remembered) >= REMEMBERED_PATHS:
                     self._remembered.clear()
-                self._remembered[asked] = found
-        route, repository, last = found
+                self._remembered[target] = found
+        route, repository, last, question = found
         request.route = route.template
         context = Context(self._registry, request, repository, last)
         gate = self._gate
-        if gate is None or (not route.audited and gate.is_admitted(request, asked)):
+        if gate is None or (not route.audited and gate.is_admitted(request, question)):
             return await route.handler(context)
         try:
-            if not gate.is_admitted(request, asked):
-                await gate.admit(request, route.permission, repository, asked)
+            if not gate.is_admitted(request, question):
+                await gate.admit(request, route.permission, repository, question)
             return await (_audited(gate, route, context, repository) if route.audited else route.handler(context))
         except Unauthenticated as error:
             response = distribution_error(error)
@@ -93,8 +93,12 @@ class Router:
             ]
             return response
 
-    def _find(self, request: Request) -> tuple[Route, Repository | None, str]:
-        """The row, the repository if its template has a name, and the path's last part. Raises NotFound, MethodUnsupported, NameInvalid."""
+    def _find(self, request: Request) -> tuple[Route, Repository | None, str, Asked]:
+        """
+        The row, the repository if its template has a name, the path's last part, and what to ask the gate.
+
+        Raises NotFound, MethodUnsupported, NameInvalid.
+        """
         kind, name, last = _split(request.path)
         methods = self._by_kind.get(kind)
         if methods is None:
@@ -104,7 +108,8 @@ class Router:
         route = methods.get(request.method)
         if route is None:
             raise MethodUnsupported(f"{request.method} is not possible here", tuple(sorted(methods)))
-        return route, None if kind.startswith("/") else Repository.parse(request.location, name), last
+        repository = None if kind.startswith("/") else Repository.parse(request.location, name)
+        return route, repository, last, asked(route.permission, request.location, repository)
 
 
 async def _audited(gate: Gate, route: Route, context: Context, repository: Repository | None) -> Response:

@@ -15,6 +15,7 @@ from roadstead.iam.people import People
 from roadstead.iam.policies import Policies
 from roadstead.iam.principals import Principals
 from roadstead.iam.projects import Projects
+from roadstead.iam.revocation import Revocations
 from roadstead.iam.service_accounts import ServiceAccounts
 from roadstead.iam.tokens import Tokens
 
@@ -37,6 +38,7 @@ class Services:
     policies: Policies
     principals: Principals
     projects: Projects
+    revocations: Revocations
     service_accounts: ServiceAccounts
     tokens: Tokens
     hosts: Mapping[str, str]

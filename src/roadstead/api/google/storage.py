@@ -115,10 +115,15 @@ async def _test(call: Call) -> dict[str, Any]:
 
 _IAM = "/storage/v1/b/{bucket}/iam"
 
+# What Google's storage clients ask for by themselves (cloud.google.com/storage/docs/oauth-scopes).
+_DEVSTORAGE = "https://www.googleapis.com/auth/devstorage."
+_FULL = frozenset({_DEVSTORAGE + "full_control"})
+_READS = _FULL | {_DEVSTORAGE + "read_write", _DEVSTORAGE + "read_only"}
+
 ROUTES: Sequence[Route] = (
-    Route("GET", "/storage/v1/b", _list, AUTHENTICATED),
-    Route("GET", "/storage/v1/b/{bucket}", _get, "storage.buckets.get", of_bucket),
-    Route("GET", _IAM, _get_policy, "storage.buckets.getIamPolicy", of_bucket),
-    Route("PUT", _IAM, _put_policy, "storage.buckets.setIamPolicy", of_bucket),
-    Route("GET", _IAM + "/testPermissions", _test, AUTHENTICATED, of_bucket),
+    Route("GET", "/storage/v1/b", _list, AUTHENTICATED, scopes=_READS),
+    Route("GET", "/storage/v1/b/{bucket}", _get, "storage.buckets.get", of_bucket, scopes=_READS),
+    Route("GET", _IAM, _get_policy, "storage.buckets.getIamPolicy", of_bucket, scopes=_FULL),
+    Route("PUT", _IAM, _put_policy, "storage.buckets.setIamPolicy", of_bucket, scopes=_FULL),
+    Route("GET", _IAM + "/testPermissions", _test, AUTHENTICATED, of_bucket, scopes=_FULL),
 )

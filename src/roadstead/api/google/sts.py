@@ -50,6 +50,8 @@ async def _about(call: Call, token: str) -> Mapping[str, Any]:
         await call.services.principals.load(claims.member, claims.issued_at_us, claims.attributes)
     except CredentialInvalid:
         return {"active": False}
+    if await call.services.revocations.is_revoked(claims):
+        return {"active": False}
     return {
         "active": True,
         "username": claims.member,
