@@ -13,8 +13,12 @@ PIP     := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST  := $(BIN)/python -m pytest
 
 ENGINES := --db=postgres --blobs=s3
-# What needs no engine, or chooses its engines itself, is not run twice.
-OWN_ENGINES := $(addprefix --ignore=tests/,oci house flows/test_many_nodes.py flows/test_backup.py flows/test_moving.py conformance/test_our_image.py)
+# What needs no engine, or chooses its engines itself (the iam room's own tests take both databases), is not run twice.
+OWN_ENGINES := $(addprefix --ignore=tests/,oci house flows/test_many_nodes.py flows/test_backup.py flows/test_moving.py conformance/test_our_image.py) \
+               $(addprefix --ignore-glob=tests/,conformance/test_login_*.py conformance/test_gcloud_login.py conformance/test_credential_helper.py \
+                 conformance/test_private_authority.py cli/test_auth.py cli/test_policies.py cli/test_*_command.py operations/test_tls.py \
+                 $(addprefix iam/test_,conditions.py members.py roles.py decide.py tokens.py keys.py signing.py service_accounts.py revocation.py \
+                 credentials.py people.py throttle.py audit.py federation.py signin.py oauth.py openid.py expiry.py))
 PARALLEL := -n $(WORKERS) --dist loadfile
 
 .DEFAULT_GOAL := help
@@ -31,10 +35,11 @@ test: $(VENV)/ready-to-test ## install what the tests need, then run everything:
 	@$(MAKE) --no-print-directory static
 	$(PYTEST) -m 'not slow' $(PARALLEL) $(ARGS)
 	@$(MAKE) --no-print-directory test-engines
-	$(PYTEST) -m slow $(ARGS)
+	$(PYTEST) -m slow tests/conformance tests/iam tests/cli $(PARALLEL) $(ARGS)
+	$(PYTEST) -m slow $(addprefix --ignore=tests/,conformance iam cli) $(ARGS)
 
-test-fast: $(VENV)/ready-to-test ## the tests that take no more than a few seconds each, without other people's programs
-	$(PYTEST) -m 'not slow' --ignore=tests/conformance $(PARALLEL) $(ARGS)
+test-fast: $(VENV)/ready-to-test ## the tests that take no more than a few seconds each, without other people's programs and servers
+	$(PYTEST) -m 'not slow' -k 'not postgres' --ignore=tests/conformance $(PARALLEL) $(ARGS)
 
 test-engines: $(VENV)/ready-to-test ## the same tests, fast and slow, on PostgreSQL and a real S3 server
 	$(PYTEST) $(ENGINES) $(OWN_ENGINES) -m 'not slow' $(PARALLEL) $(ARGS)

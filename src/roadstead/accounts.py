@@ -9,10 +9,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import structlog
+
 from roadstead.api.auth import Authenticator
 from roadstead.config import Settings
 from roadstead.db.database import Database
-from roadstead.errors import AlreadyExists, Conflict, ReadOnly
+from roadstead.errors import AlreadyExists, Conflict, ReadOnly, ResourceUnknown
 from roadstead.iam import resources
 from roadstead.iam.audit import Audit
 from roadstead.iam.authorizer import Authorizer
@@ -26,7 +28,7 @@ from roadstead.iam.generation import POLL_SECONDS, Generation, SharedNumber
 from roadstead.iam.groups import Groups
 from roadstead.iam.keys import Keys
 from roadstead.iam.people import People
-from roadstead.iam.policies import Policies
+from roadstead.iam.policies import NO_ETAG, Policies
 from roadstead.iam.principals import Principals
 from roadstead.iam.projects import Projects
 from roadstead.iam.queries import first_run as queries
@@ -45,6 +47,8 @@ OWNER_ROLES = ("roles/owner", "roles/resourcemanager.organizationAdmin", "roles/
 LINK_SECONDS = 24 * 3600
 USED_SECONDS = 60.0
 CLOUD_PLATFORM = "https://www.googleapis.com/auth/cloud-platform"
+
+_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +113,7 @@ async def accounts(settings: Settings, database: Database, shared: SharedNumber,
         principals=principals,
         projects=Projects(database, generation, now_us, settings.project_grace_seconds),
         revocations=revocations,
-        second_factor=SecondFactor(database, credentials, now_us),
+        second_factor=SecondFactor(database, credentials, generation, now_us),
         service_accounts=ServiceAccounts(database, generation, now_us),
         signing_keys=signing_keys,
         throttle=throttle,
@@ -122,7 +126,8 @@ async def first_run(own: Accounts, database: Database, owner: str) -> str:
     What a new installation has: the owner, who may do everything, and a project to begin with. Of an installation from before there were
     accounts, every project that has images becomes one here. Several nodes may come at once.
 
-    Returns the secret of a one-time link for the owner while nobody has ever signed in, "" afterwards.
+    Returns the secret of a one-time link for the owner while nobody has ever signed in, "" afterwards, and where the settings name another
+    owner than at first, who has no account: `roadstead admin owner ADDRESS` makes one.
     """
     if await database.one(queries.ANY_POLICY, {"resource": resources.ORGANIZATION}) is None:
         await _adopt_projects(own, database)
@@ -130,11 +135,16 @@ async def first_run(own: Accounts, database: Database, owner: str) -> str:
         await _make(own.projects.create(FIRST_PROJECT, "My project", creator=f"user:{owner}"))
         await own.projects.enable(FIRST_PROJECT, FIRST_SERVICES)
         bindings = tuple(Binding(role, (f"user:{owner}",)) for role in OWNER_ROLES)
-        await _make(own.policies.set(resources.ORGANIZATION, Policy(bindings), None))
+        await _make(own.policies.set(resources.ORGANIZATION, Policy(bindings), NO_ETAG))
     if await database.one(queries.SIGNED_IN, {}) is not None or await database.one(queries.HAS_PASSWORD, {}) is not None:
         return ""
+    try:
+        person = await own.people.get(owner)
+    except ResourceUnknown:
+        _log.warning("the owner in the settings has no account: roadstead admin owner ADDRESS makes one", owner=owner)
+        return ""
     # Other nodes may have shown theirs a moment ago: it stays good.
-    return await own.credentials.issue(Kind.LINK, f"user:{owner.lower()}", "", LINK_SECONDS, {})
+    return await own.credentials.issue(Kind.LINK, person.member, "", LINK_SECONDS, {})
 
 
 async def one_time_link(own: Accounts, email: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import stat
 from pathlib import Path
@@ -114,3 +115,26 @@ def test_a_wrong_folder_is_no_new_installation(tmp_path: Path, installation: Ins
 
     assert 2 == done.returncode
     assert "absent.toml" in done.stderr
+
+
+def test_what_is_done_on_the_server_s_machine_is_in_the_audit_log(installation: Installation) -> None:
+    """By the operating system's user, and without what was printed."""
+    address = "audited-sailor@example.com"
+    printed = [
+        said(installation, "add", address).strip().partition("token=")[2],
+        said(installation, "link", address).strip().partition("token=")[2],
+        said(installation, "owner", address).strip().partition("token=")[2],
+        said(installation, "token", "--member", f"user:{address}").strip(),
+    ]
+    said(installation, "disable", address)
+    said(installation, "disable", address, "--undo")
+    said(installation, "group", "audited@example.com", "--add", f"user:{address}", "--remove", f"user:{address}")
+
+    done = installation.server.run("audit", "--member", f"local:{os.getuid()}", "--text", "audited", "--format", "json")
+    assert done.returncode == 0, done.stderr
+    payloads = [each["protoPayload"] for each in json.loads(done.stdout)]
+    subjects = [(each["methodName"], each["metadata"]["subject"]) for each in reversed(payloads)]
+    methods = ("add", "link", "owner", "token", "disable", "enable")
+    groups = [(f"admin.group.{each}", "group:audited@example.com") for each in ("create", "add", "remove")]
+    assert [*((f"admin.{each}", f"user:{address}") for each in methods), *groups] == subjects
+    assert not [secret for secret in printed if secret and secret in done.stdout]

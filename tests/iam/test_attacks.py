@@ -34,6 +34,7 @@ from roadstead.iam.people import People
 from tests.iam.test_tokens import decoded, encoded, signed
 from tests.kit.accounts import Installation, installed
 from tests.kit.clock import Clock
+from tests.kit.gcloud import GCLOUD
 from tests.kit.push import OCTETS, digest, error, image, push, push_blob, push_image
 from tests.kit.raw import Raw, Reply, request
 from tests.kit.site import Browser
@@ -149,8 +150,9 @@ def test_wildcards_and_strange_scopes_give_what_there_is_a_right_to(installation
     given = held(installation.registry_token(token, *scopes))
 
     assert {name: ["pull"]} == {repository: actions for repository, actions in given.items() if repository == name}
-    assert not [repository for repository in given if not repository.startswith(f"{theirs}/")]
-    assert {"pull"} == {action for actions in given.values() for action in actions}
+    # Of no repository: that the catalog may be asked for, which shows what its reader may read.
+    assert [""] == [repository for repository in given if not repository.startswith(f"{theirs}/")]
+    assert {"pull"} == {action for repository, actions in given.items() for action in actions if repository}
 
 
 def test_a_refresh_token_is_good_at_its_own_location_and_endpoint(installation: Installation, person: str, theirs: str) -> None:
@@ -163,6 +165,7 @@ def test_a_refresh_token_is_good_at_its_own_location_and_endpoint(installation: 
     assert 400 == httpx.post(url, data=again, headers={"Host": "eu.gcr.io"}).status_code
     for path in ("/token", "/oauth2/v4/token"):
         assert "error" in httpx.post(installation.url + path, data=again).json()
+        assert 400 == httpx.post(installation.url + path, data={**again, "client_id": GCLOUD}).status_code
     assert 401 == httpx.get(f"{installation.url}/v1/projects", headers={"Authorization": f"Bearer {refresh}"}).status_code
 
 
@@ -700,6 +703,7 @@ def test_no_list_shows_what_its_reader_may_not_read(installation: Installation, 
 # Logging in
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 @pytest.mark.parametrize("door", ["sqlite"], indirect=True)
 async def test_time_does_not_tell_who_has_an_account(database: Database, generation: Generation, clock: Clock) -> None:
@@ -735,6 +739,7 @@ def welch(first: Sequence[float], second: Sequence[float]) -> float:
     return (statistics.mean(one) - statistics.mean(two)) / math.sqrt(spread)
 
 
+@pytest.mark.slow
 def test_failed_logins_end_for_an_account_and_for_an_address(installation: Installation, person: str) -> None:
     """And nobody else is locked out by it: another account, from another address, still logs in."""
     path = "/v2/token"
@@ -753,6 +758,7 @@ def test_failed_logins_end_for_an_account_and_for_an_address(installation: Insta
         assert 200 == elsewhere.get(path, auth=(person, SENTENCE)).status_code
 
 
+@pytest.mark.slow
 def test_the_address_is_not_what_an_outsider_writes(tmp_path: Path) -> None:
     """With X-Forwarded-For each try would be another's."""
     with installed(tmp_path / "data", env={"ROADSTEAD_TRUSTED_PROXIES": "10.0.0.0/8"}) as found, found.client() as attacker:
@@ -763,6 +769,7 @@ def test_the_address_is_not_what_an_outsider_writes(tmp_path: Path) -> None:
     assert [401] * 50 + [429] * 2 == [answer.status_code for answer in answers]
 
 
+@pytest.mark.slow
 def test_what_is_taken_away_is_gone_at_once_everywhere(installation: Installation, mine: str) -> None:
     """In every process: twenty requests, each over a connection of its own, after each has been let in before."""
     owner = installation.owner
@@ -791,6 +798,7 @@ def test_what_is_taken_away_is_gone_at_once_everywhere(installation: Installatio
 # Secrets (zot, 8a99a3ed: a client's secret in the log)
 
 
+@pytest.mark.slow
 def test_no_secret_is_written_anywhere(tmp_path: Path) -> None:
     """Canaries in passwords, tokens, keys and settings; then everything that talks is searched for them."""
     canary = "canary-" + hashlib.sha256(str(tmp_path).encode()).hexdigest()[:16]
@@ -840,7 +848,8 @@ def test_no_secret_is_written_anywhere(tmp_path: Path) -> None:
             bodies.append(client.get("/metrics").text)
         time.sleep(1.5)  # the audit log is written every second
         entries = owner.post("/v2/entries:list", json={"resourceNames": ["organizations/0"], "pageSize": 1000})
-        assert 20 <= len(entries.json()["entries"])
+        # Some of all this was allowed, some was refused; the same refusal again is one entry.
+        assert 5 <= len(entries.json()["entries"])
         bodies.append(entries.text)
         bodies.append(found.server.run("audit", "--format", "json").stdout)
         found.server.stop()
@@ -849,3 +858,14 @@ def test_no_secret_is_written_anywhere(tmp_path: Path) -> None:
         assert secret and secret not in log
         for body in bodies:
             assert secret not in body, body[:2000]
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/v1/projects", "/v1/projects/{}/locations/global/workloadIdentityPools", "/v1/projects/{}/serviceAccounts", "/v1/projects/{}/roles"],
+)
+def test_a_page_token_with_a_nul_is_none(installation: Installation, mine: str, path: str) -> None:
+    """PostgreSQL takes no NUL in a text."""
+    token = base64.b64encode(b"a\0b").decode()
+
+    assert 400 == installation.owner.get(path.format(mine), params={"pageToken": token}).status_code

@@ -18,6 +18,7 @@ from roadstead.db.database import Database
 from roadstead.errors import ReadOnly
 from roadstead.iam import audit
 from roadstead.iam.audit import Audit, Entry, Filter, Outcome, Place
+from roadstead.iam.credentials import Kind
 from roadstead.iam.queries import audit as queries
 from tests.drivers.test_database import DATABASES
 from tests.kit.accounts import Installation
@@ -143,15 +144,55 @@ async def test_while_nothing_can_be_written_entries_wait_and_come_in_order_later
 # Bounds
 
 
-async def test_a_full_memory_forgets_what_was_allowed_before_what_was_refused(database: Database) -> None:
-    log = Audit(database, lambda: NOW_US, most_waiting=4)
-    for number in range(3):
-        log.record(entry(number, outcome=Outcome.DENIED, request_id="same", agent=f"agent {number}"))
-    for number in range(3, 6):
+async def test_a_full_memory_forgets_strangers_then_refusals_and_what_was_done_last(database: Database) -> None:
+    """Whoever is refused as often as they like must not push out who did what."""
+    log = Audit(database, lambda: NOW_US, most_waiting=3)
+    for number in range(2):
         log.record(entry(number))
+    log.record(entry(2, outcome=Outcome.DENIED))
+    for number in range(3, 6):
+        log.record(entry(number, outcome=Outcome.DENIED, member="", address=f"192.0.2.{number}"))
+    assert (6, 3) == (log.recorded, log.dropped)
+    log.record(entry(6))
+    log.record(entry(7))
 
-    assert [5, 2, 1, 0] == numbers(await found(log))
-    assert (6, 2) == (log.recorded, log.dropped)
+    assert [7, 6, 1] == numbers(await found(log))
+    assert (8, 5) == (log.recorded, log.dropped)
+
+
+async def test_a_stranger_s_refusals_are_one_row_whatever_is_sent(log: Audit) -> None:
+    for number in range(5000):
+        stranger = entry(number, outcome=Outcome.DENIED, status=401, member="", agent=f"agent {number}", resource=f"/v2/x/{number}")
+        log.record(replace(stranger, address=f"2001:db8::{number:x}", project=""))
+
+    (row,) = await found(log)
+
+    assert (0, 5000, "agent 0") == (row.details["number"], row.details["repeated"], row.agent)
+
+
+async def test_nobody_s_void_revocations_are_one_row(log: Audit) -> None:
+    """RFC 7009 answers 200 to whatever is no token."""
+    for number in range(500):
+        log.record(entry(number, method="oauth.revoke", member="", project="", resource="/revoke"))
+
+    assert [500] == [row.details["repeated"] for row in await found(log)]
+
+
+@pytest.mark.parametrize(("member", "rows"), [("", audit.STRANGERS_A_MINUTE), ("user:someone@example.com", audit.MEMBER_A_MINUTE)])
+async def test_who_is_refused_has_so_many_rows_a_minute_and_is_counted_above(log: Audit, member: str, rows: int) -> None:
+    """From a thousand networks, and with a thousand names."""
+    for number in range(1000):
+        log.record(entry(number, outcome=Outcome.DENIED, member=member, address=f"198.51.{number >> 8}.{number & 255}", agent=str(number)))
+        if number % 100 == 99:
+            await log.flush()
+    log.record(entry(1000, outcome=Outcome.DENIED, member="user:another@example.com"))
+    log.record(entry(at_us=NOW_US + 60_000_000, outcome=Outcome.DENIED, member=member, details={"number": 1001}))
+
+    kept = await found(log, most=1000)
+
+    assert rows + 10 >= len([row for row in kept if row.details["number"] in range(1000)])
+    assert 1002 == sum(int(str(row.details.get("repeated", 1))) for row in kept)
+    assert {1000, 1001} <= {row.details["number"] for row in kept}
 
 
 async def test_the_same_refusal_again_and_again_is_one_row_that_counts(log: Audit) -> None:
@@ -183,6 +224,22 @@ async def test_rows_over_the_limit_go_oldest_first(database: Database) -> None:
 
     assert 1600 == await log.trim()
     assert list(range(2599, 1599, -1)) == numbers(await found(log, most=1000))
+    assert 0 == await log.trim()
+
+
+async def test_strangers_are_trimmed_to_a_tenth_and_never_push_out_members(database: Database) -> None:
+    """However many rows they got in: the table is counted without what went."""
+    log = Audit(database, lambda: NOW_US, keep_rows=1000)
+    rows = [entry(number) for number in range(900)]
+    rows += [entry(number, member="", outcome=Outcome.DENIED, status=401) for number in range(900, 4000)]
+    for each in range(0, len(rows), 1000):
+        async with database.transaction() as tx:
+            await tx.run_many(queries.ADD, [audit._row(row) for row in rows[each : each + 1000]])
+
+    assert 3000 == await log.trim()
+
+    kept = numbers(await found(log, most=1000))
+    assert [*range(3999, 3899, -1), *range(899, -1, -1)] == kept
     assert 0 == await log.trim()
 
 
@@ -323,6 +380,21 @@ async def test_secrets_are_not_kept(log: Audit) -> None:
     assert "projects/p/[secret]" == kept.resource
 
 
+async def test_no_kind_of_secret_is_kept(log: Audit) -> None:
+    for kind in Kind:
+        log.record(entry(agent=f"{kind.value}_" + "Ab3" * 15))
+
+    assert {"[secret]"} == {each.agent for each in await found(log)}
+
+
+@pytest.mark.parametrize("name", ["project", "member", "method", "resource"])
+async def test_a_question_with_a_nul_in_it_has_an_answer(log: Audit, name: str) -> None:
+    """PostgreSQL takes none in a text."""
+    log.record(entry(1, **{name: "a\0b"}))
+
+    assert [1] == numbers(await found(log, Filter(**{name: "a\0b"})))  # type: ignore[arg-type]
+
+
 # What it costs
 
 
@@ -410,6 +482,24 @@ def test_pushes_are_in_the_log_and_pulls_are_not(installation: Installation) -> 
     assert 200 == client.get(f"/v2/{project}/image/blobs/{digest}").status_code
     time.sleep(1.2)
     assert before == len(entries(installation.owner, project))
+
+
+def test_a_login_that_waits_for_too_many_failures_is_in_the_log(installation: Installation) -> None:
+    """At /v2/ and at the token service; whoever tries on is what an operator looks for."""
+    with sqlite3.connect(installation.server.data / "registry.sqlite") as database:
+        kept = "SELECT count(*) FROM audit_log WHERE member = '' AND status = 429 AND outcome = 'DENIED' AND method LIKE ?"
+        auth = ("throttled-sailor@example.com", "a wrong password")
+        with httpx.Client(base_url=installation.url, timeout=30, transport=httpx.HTTPTransport(local_address="127.0.0.91")) as client:
+            tries = [client.get("/v2/token", auth=(auth[0], f"wrong {number}")).status_code for number in range(11)]
+            assert 429 == tries[-1]
+            assert 429 == client.get("/v2/", auth=auth).status_code
+            form = {"grant_type": "password", "username": auth[0], "password": auth[1], "service": "x"}
+            assert 429 == client.post("/v2/token", data=form).status_code
+        until = time.monotonic() + 5
+        while time.monotonic() < until and not all(database.execute(kept, (like,)).fetchone()[0] for like in ("GET %", "POST %")):
+            time.sleep(0.1)
+        assert 1 <= database.execute(kept, ("GET %",)).fetchone()[0]
+        assert 1 <= database.execute(kept, ("POST %",)).fetchone()[0]
 
 
 def test_the_log_of_a_project_is_for_those_who_may_read_it(installation: Installation) -> None:

@@ -8,7 +8,7 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qs, urlsplit
 
 import google.auth.transport.requests
@@ -19,6 +19,9 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import KeySet, RSAKey
 
+from roadstead.api.messages import Request
+from roadstead.iam.audit import Filter
+from roadstead.iam.credentials import Kind
 from roadstead.iam.keys import key_file
 from tests.kit.gcloud import GCLOUD, SCOPE, VERIFIER, asked, authorize, redeem, refresh, userinfo
 from tests.kit.site import PASSWORD, Browser, Site, site
@@ -229,6 +232,31 @@ def test_less_can_be_asked_for_and_more_cannot(browser: Browser, pages: Site) ->
     assert "invalid_scope" == refresh(pages, token, scope=CLOUD).json()["error"]
 
 
+def test_docker_s_refresh_token_is_nothing_here_but_can_be_revoked(pages: Site, alice: str) -> None:
+    token = pages.run(pages.known.credentials.issue(Kind.DOCKER, f"user:{alice}", GCLOUD, 3600, {"location": "us"}))
+
+    answer = refresh(pages, token)
+    assert (400, "invalid_grant") == (answer.status_code, answer.json()["error"])
+    assert 1 == len(pages.run(pages.known.credentials.list(f"user:{alice}", Kind.DOCKER)))
+
+    post(pages, "/revoke", token=token)
+    assert not pages.run(pages.known.credentials.list(f"user:{alice}", Kind.DOCKER))
+
+
+def test_a_refresh_token_without_a_scope_is_refused(pages: Site, alice: str) -> None:
+    token = pages.run(pages.known.credentials.issue(Kind.REFRESH, f"user:{alice}", GCLOUD, 3600, {"location": "us"}))
+
+    assert "invalid_grant" == refresh(pages, token).json()["error"]
+
+
+def test_what_was_revoked_and_by_whom_is_in_the_audit_log(browser: Browser, pages: Site, alice: str) -> None:
+    post(pages, "/revoke", token=authorize(browser, pages)["access_token"])
+    post(pages, "/revoke", token=authorize(browser, pages)["refresh_token"])
+
+    found = pages.run(pages.known.audit.query(Filter(method="oauth.revoke"), 2)).entries
+    assert [f"user:{alice}"] * 2 == [entry.member for entry in found]
+
+
 def test_an_unused_refresh_token_ends_and_a_used_one_lives_on(late: Site) -> None:
     with Browser(late.url) as browser:
         browser.sign_in(new_person(late))
@@ -302,6 +330,21 @@ def test_both_audiences_that_clients_send_are_taken(pages: Site, robot: dict[str
         assert {"access_token", "expires_in", "token_type", "scope"} == set(answer.json()), audience
 
 
+def test_the_request_s_host_is_no_audience_for_a_key_that_may_be_another_server_s_too(pages: Site, robot: dict[str, Any]) -> None:
+    """The private half of an uploaded key may sign for other servers, and Host is whatever the sender writes."""
+    pair = RSAKey.generate_key(2048)
+    key = pages.run(pages.known.keys.upload(robot["client_email"], pair.as_pem(private=False)))
+    uploaded = {**robot, "private_key_id": key.id, "private_key": pair.as_pem(private=True).decode()}
+
+    def answer(of: dict[str, Any], audience: str) -> int:
+        form = {"grant_type": JWT_BEARER, "assertion": assertion(of, aud=audience)}
+        return httpx.post(f"{pages.url}/token", data=form, headers={"host": "other.example"}, trust_env=False).status_code
+
+    assert 400 == answer(uploaded, "http://other.example/token")
+    assert 200 == answer(uploaded, GOOGLE_TOKEN)
+    assert 200 == answer(robot, "http://other.example/token")
+
+
 def test_behind_a_public_address_the_request_s_host_is_no_audience(tmp_path: Path) -> None:
     """Whoever has an assertion for another server could name that server in Host."""
     with site(tmp_path, public_url="https://registry.example.com") as pages:
@@ -348,6 +391,26 @@ def test_the_token_of_a_disabled_account_ends_at_once(pages: Site) -> None:
 
     assert 401 == userinfo(pages, token).status_code
     assert "invalid_grant" == post(pages, grant_type=JWT_BEARER, assertion=assertion(robot, jti="2")).json()["error"]
+
+
+def test_whoever_shows_a_key_is_known_no_longer_than_it_is_valid(pages: Site, robot: dict[str, Any]) -> None:
+    """The gate asks no more until that moment."""
+    known = pages.known
+    key, pem = pages.run(known.keys.create(robot["client_email"], lifetime_seconds=30))
+    short = {**robot, "private_key_id": key.id, "private_key": pem}
+
+    signed = pages.run(known.authenticator.of_token(assertion(short, aud=None)))
+    shown = pages.run(known.authenticator.of_password(cast(Request, None), "_json_key", json.dumps(short)))
+
+    assert (key.valid_before_us, key.valid_before_us) == (signed.expires_at_us, shown.expires_at_us)
+
+
+@pytest.mark.parametrize("claims", [{}, {"target_audience": "https://run.example.com"}], ids=str)
+def test_an_account_of_a_project_that_is_being_deleted_gets_nothing(pages: Site, claims: dict[str, object]) -> None:
+    robot = new_robot(pages)
+    pages.run(pages.known.projects.delete(robot["project_id"]))
+
+    assert "invalid_grant" == post(pages, grant_type=JWT_BEARER, assertion=assertion(robot, **claims)).json()["error"]
 
 
 # Who a token is of
@@ -406,3 +469,31 @@ def test_a_form_has_a_limit(pages: Site) -> None:
 def test_an_endpoint_answers_to_its_own_methods(pages: Site) -> None:
     assert 405 == httpx.get(f"{pages.url}/token", trust_env=False).status_code
     assert 404 == httpx.get(f"{pages.url}/oauth2/v3/nothing", trust_env=False).status_code
+
+
+# Keys that end
+
+
+def test_what_was_made_with_a_key_ends_with_it(pages: Site) -> None:
+    robot = new_robot(pages)
+    email, key_id, keys = robot["client_email"], robot["private_key_id"], pages.known.keys
+
+    def token() -> str:
+        return str(post(pages, grant_type=JWT_BEARER, assertion=assertion(robot)).json()["access_token"])
+
+    def status(held: str) -> int:
+        return httpx.get(f"{pages.url}/oauth2/v3/userinfo", headers={"Authorization": f"Bearer {held}"}, trust_env=False).status_code
+
+    old, revoked = token(), token()
+    assert 200 == post(pages, "/revoke", token=revoked).status_code
+    assert [200, 401] == [status(old), status(revoked)]
+
+    pages.run(keys.disable(email, key_id))
+    assert 401 == status(old)
+    pages.run(keys.enable(email, key_id))
+    assert 401 == status(old)
+    new = token()
+    assert 200 == status(new)
+
+    pages.run(keys.delete(email, key_id))
+    assert 401 == status(new)

@@ -420,3 +420,10 @@ def test_a_group_s_name_becomes_an_address(name: str, address: str) -> None:
     told = Told("corp", "https://id.example.com", CLIENT, domains=("example.com",))
 
     assert address == group_address(name, told)
+
+
+def test_every_domain_is_no_domain_of_groups() -> None:
+    """Else what anybody calls a group at the provider would be a group that policies name."""
+    told = Told("corp", "https://id.example.com", CLIENT, domains=("*", "example.com"))
+
+    assert ["dev@example.com", "", "dev@corp"] == [group_address(each, told) for each in ("dev@example.com", "dev@other.example", "dev")]

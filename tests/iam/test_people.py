@@ -50,8 +50,8 @@ def credentials(database: Database, clock: Clock) -> Credentials:
 
 
 @pytest.fixture
-def second_factor(database: Database, credentials: Credentials, clock: Clock) -> SecondFactor:
-    return SecondFactor(database, credentials, clock)
+def second_factor(database: Database, credentials: Credentials, generation: Generation, clock: Clock) -> SecondFactor:
+    return SecondFactor(database, credentials, generation, clock)
 
 
 # Accounts

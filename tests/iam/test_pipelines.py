@@ -347,6 +347,7 @@ def test_tokens_of_a_deleted_project_s_pool_give_nothing(pipeline: Pipeline) -> 
     assert 200 == caller.get(f"/v1/projects/{elsewhere}").status_code
 
 
+@pytest.mark.slow
 @needs_gcloud
 def test_gcloud_sets_a_pipeline_up(installation: Installation, issuer: Issuer, tmp_path: Path) -> None:
     """The commands of Google's guide to workload identity federation, unchanged."""
@@ -375,6 +376,7 @@ def test_gcloud_sets_a_pipeline_up(installation: Installation, issuer: Issuer, t
     assert 6 == len(told.splitlines())
 
 
+@pytest.mark.slow
 @needs_gcloud
 def test_gcloud_logs_in_with_a_pipeline_s_credential_file(pipeline: Pipeline, tmp_path: Path) -> None:
     """contract.md, Credentials for gcloud: auth login --cred-file, with our own token and introspection addresses."""
@@ -393,6 +395,7 @@ def test_gcloud_logs_in_with_a_pipeline_s_credential_file(pipeline: Pipeline, tm
     assert pipeline.project == gcloud("projects", "describe", pipeline.project, "--format=value(projectId)")
 
 
+@pytest.mark.slow
 @needs_gcloud
 def test_gcloud_impersonates_an_account(installation: Installation, tmp_path: Path) -> None:
     project = installation.project(registry=False)

@@ -181,6 +181,7 @@ def test_repositories_are_those_of_the_hosts(installation: Installation) -> None
     assert "REDIRECTION_FROM_GCR_IO_ENABLED" == settings["legacyRedirectionState"]
 
 
+@pytest.mark.slow
 @needs_gcloud
 def test_gcloud_artifacts_repositories(installation: Installation, tmp_path: Path) -> None:
     gcloud, project = GCloud(installation, tmp_path), installation.project()
@@ -198,6 +199,7 @@ def test_gcloud_artifacts_repositories(installation: Installation, tmp_path: Pat
     assert "user:v@example.com" not in gcloud("artifacts", "repositories", "get-iam-policy", *here)
 
 
+@pytest.mark.slow
 @needs_gcloud
 def test_gcloud_organizations(installation: Installation, tmp_path: Path) -> None:
     """This installation is the one organization."""

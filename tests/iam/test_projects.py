@@ -346,6 +346,7 @@ def test_google_cloud_resource_manager(installation: Installation) -> None:
         )
 
 
+@pytest.mark.slow
 @needs_gcloud
 def test_gcloud_projects(installation: Installation, tmp_path: Path) -> None:
     gcloud, name = GCloud(installation, tmp_path), installation.project(registry=False) + "g"

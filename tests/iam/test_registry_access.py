@@ -211,3 +211,57 @@ def test_who_may_only_create_does_not_move_a_tag(installation: Installation) -> 
 
     assert (403, "DENIED") == (moved.status_code, moved.json()["errors"][0]["code"])
     assert first.payload == installation.owner.get(f"/v2/{project}/image/manifests/latest").content
+
+
+def test_a_registry_token_ends_with_what_it_was_made_of(installation: Installation) -> None:
+    """Or `docker` would go on for an hour after a logout."""
+    project = installation.project()
+    push_image(installation.owner, f"{project}/image")
+    token = installation.token()
+    made = installation.registry_token(token, f"repository:{project}/image:pull,push")
+    with installation.client(made) as client:
+        assert 200 == client.get(f"/v2/{project}/image/manifests/v1").status_code
+
+        assert 200 == httpx.post(f"{installation.url}/revoke", data={"token": token}).status_code
+
+        for _ in range(20):
+            assert 401 == client.get(f"/v2/{project}/image/manifests/v1").status_code
+        assert 401 == client.post(f"/v2/{project}/image/blobs/uploads/").status_code
+
+
+def test_a_token_for_one_repository_lists_no_other(installation: Installation) -> None:
+    """Who hands it to a step of a pipeline tells of that repository only."""
+    project = installation.project()
+    for name in ("one", "other"):
+        push_image(installation.owner, f"{project}/{name}")
+
+    def listed(*scopes: str) -> set[str]:
+        with installation.client(installation.registry_token(installation.owner_token, *scopes)) as client:
+            names = client.get("/v2/_catalog?n=100000").json()["repositories"]
+        return {name for name in names if name.startswith(f"{project}/")}
+
+    assert {f"{project}/one"} == listed(f"repository:{project}/one:pull")
+    assert set() == listed()
+    assert {f"{project}/one", f"{project}/other"} == listed("registry:catalog:*")
+
+
+def test_a_credential_in_many_spellings_is_remembered_in_one(installation: Installation) -> None:
+    """More blanks are the same header to HTTP; they must not fill the memory, and are still right."""
+    for blanks in range(1, 6):
+        response = httpx.get(f"{installation.url}/v2/", headers={"Authorization": f"Bearer{' ' * blanks}{installation.owner_token}"})
+
+        assert 200 == response.status_code
+
+
+def test_a_project_itself_is_no_repository(installation: Installation) -> None:
+    project = f"example.com:{installation.project(registry=False)}"
+    installation.owner.post("/v1/projects", json={"projectId": project}).raise_for_status()
+    installation.enable(project, "containerregistry.googleapis.com")
+    name = project.replace(":", "/")
+
+    refused = installation.owner.post(f"/v2/{name}/blobs/uploads/")
+
+    assert (400, "NAME_INVALID") == (refused.status_code, refused.json()["errors"][0]["code"])
+    assert 400 == installation.owner.put(f"/v2/{name}/manifests/v1", content=b"{}").status_code
+    push_image(installation.owner, f"{name}/image")
+    assert 200 == installation.owner.get(f"/v2/{name}/image/manifests/v1").status_code

@@ -13,6 +13,7 @@ from tests.kit.engines import ENGINES
 from tests.kit.push import push_image
 
 SOON = {"ROADSTEAD_PROJECT_GRACE_SECONDS": "0"}
+SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 EU = {"Host": "eu.gcr.io"}
 LARGE = "x" * 100_000
 """Small blobs are in the database."""
@@ -44,6 +45,9 @@ def test_nothing_works_in_a_project_that_is_being_deleted(installation: Installa
         installation.owner.delete(f"/v1/projects/{project}").raise_for_status()
 
         assert 401 == robot.get(f"/v1/projects/{other}").status_code
+        acting = f"/v1/projects/-/serviceAccounts/{email}"
+        assert 400 == installation.owner.post(f"{acting}:generateIdToken", json={"audience": "https://run.example.com"}).status_code
+        assert 400 == installation.owner.post(f"{acting}:generateAccessToken", json={"scope": [SCOPE]}).status_code
         url = f"/v2/{project}/image/manifests/v1"
         assert 403 == installation.owner.get(url).status_code
         assert 403 == installation.owner.post(f"/v2/{project}/image/blobs/uploads/").status_code

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from sqlalchemy import func, select
 
 from roadstead.db import schema
 from roadstead.db.database import Database, Statement
 from roadstead.iam.generation import Generation, SharedNumber
+from roadstead.iam.keys import Keys
 from roadstead.iam.revocation import Revocations
+from roadstead.iam.service_accounts import ServiceAccounts
 from roadstead.iam.tokens import Claims, Kind
 from tests.kit.clock import START_US, Clock
 
@@ -95,3 +99,31 @@ async def test_a_token_that_has_ended_need_not_be_revoked(revocations: Revocatio
     await revocations.revoke("one", START_US)
 
     assert before == generation.value
+
+
+async def test_what_a_key_made_ends_with_it_on_every_node_and_a_key_enabled_again_makes_good_tokens(
+    database: Database, other_node: Database, generation: Generation, clock: Clock
+) -> None:
+    elsewhere = Generation(other_node, SharedNumber())
+    there = Revocations(other_node, elsewhere, clock)
+    keys = Keys(database, generation, clock)
+    account = await ServiceAccounts(database, generation, clock).create("my-project", "builder")
+    key, _ = await keys.create(account.email)
+    other, _ = await keys.create(account.email)
+    old = claims("one", f"key:{key.id}")
+    assert not await there.is_revoked(old)
+    clock.go(10)
+
+    await keys.disable(account.email, key.id)
+    await keys.enable(account.email, key.id)
+    await elsewhere.seen()
+
+    assert await there.is_revoked(old)
+    assert not await there.is_revoked(claims("two", f"key:{other.id}"))
+    new = replace(old, token_id="three", issued_at_us=clock() + 1)
+    assert not await there.is_revoked(new)
+
+    clock.go(10)
+    await keys.delete(account.email, key.id)
+    await elsewhere.seen()
+    assert await there.is_revoked(new)

@@ -143,6 +143,7 @@ def test_an_old_etag_writes_nothing_and_only_role_admins_write(installation: Ins
         assert 200 == admin.patch(url, json={"title": "By the admin"}).status_code
 
 
+@pytest.mark.slow
 @needs_gcloud
 def test_gcloud_iam_roles(installation: Installation, tmp_path: Path) -> None:
     gcloud, project = GCloud(installation, tmp_path), installation.project(registry=False)

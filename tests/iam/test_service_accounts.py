@@ -312,3 +312,34 @@ async def test_rights_of_a_deleted_account_are_not_those_of_its_address(
     assert [{"role": "roles/owner", "members": [deleted, longer, "user:a@example.com"]}] == json.loads(kept)
     assert (2, others, 1) == (revision, untouched, same)
     assert frozenset() == (await principals.load(new.member, clock())).groups
+
+
+@pytest.mark.parametrize("how", ["made anew", "purged"])
+async def test_who_might_act_as_a_deleted_account_is_nobody_to_the_next_of_its_address(
+    accounts: ServiceAccounts, database: Database, clock: Clock, how: str
+) -> None:
+    old = await accounts.create("my-project", "builder")
+    bindings = json.dumps([{"role": "roles/iam.serviceAccountTokenCreator", "members": ["user:bob@example.com"]}])
+    async with database.transaction() as tx:
+        await tx.run(ADD_POLICY, {"resource": old.name, "bindings": bindings, "now_us": 1})
+    await accounts.delete(old.email)
+    clock.go(31 * DAY)
+
+    if how == "purged":
+        await accounts.purge()
+    await accounts.create("my-project", "builder")
+
+    assert [] == await database.all(POLICIES, {})
+
+
+async def test_what_was_made_before_an_account_was_disabled_stays_void(
+    accounts: ServiceAccounts, principals: Principals, clock: Clock
+) -> None:
+    made = await accounts.create("my-project", "builder")
+    clock.go(10)
+    await accounts.disable(made.email)
+    await accounts.enable(made.email)
+
+    with pytest.raises(CredentialInvalid):
+        await principals.load(made.member, clock() - 1)
+    assert made.member == (await principals.load(made.member, clock())).member

@@ -206,6 +206,7 @@ def test_what_a_deleted_or_disabled_account_holds_is_void_at_once(installation: 
         assert 401 == robot.get(f"/v1/projects/{project}").status_code
 
 
+@pytest.mark.slow
 @needs_gcloud
 def test_gcloud_iam_service_accounts(installation: Installation, tmp_path: Path) -> None:
     gcloud, project = GCloud(installation, tmp_path / "gcloud"), installation.project(registry=False)
@@ -229,3 +230,13 @@ def test_gcloud_iam_service_accounts(installation: Installation, tmp_path: Path)
     gcloud("iam", "service-accounts", "keys", "delete", listed, "--iam-account", email, "--project", project)
     gcloud("iam", "service-accounts", "disable", email, "--project", project)
     gcloud("iam", "service-accounts", "delete", email, "--project", project)
+
+
+def test_a_number_does_not_say_whose_account_it_is(installation: Installation) -> None:
+    mine, other = installation.project(registry=False), installation.project(registry=False)
+    number = made(installation, other)["uniqueId"]
+    with installation.client(installation.robot(mine, "roles/owner")) as me:
+        here, nowhere = (me.get(f"/v1/projects/{mine}/serviceAccounts/{each}") for each in (number, "1" * 21))
+
+    assert 404 == here.status_code == nowhere.status_code
+    assert nowhere.text.replace("1" * 21, number) == here.text

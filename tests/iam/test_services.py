@@ -117,6 +117,7 @@ def test_google_cloud_service_usage(installation: Installation) -> None:
         )
 
 
+@pytest.mark.slow
 @needs_gcloud
 def test_gcloud_services(installation: Installation, tmp_path: Path) -> None:
     gcloud, project = GCloud(installation, tmp_path), installation.project(registry=False)

@@ -15,6 +15,8 @@ import pytest
 from roadstead.api.oauth import ROUTES as PROGRAM_ROUTES
 from roadstead.api.signin.pages import ROUTES
 from roadstead.api.signin.routing import Permission
+from roadstead.errors import CredentialInvalid
+from roadstead.iam import passwords
 from roadstead.iam.audit import Filter
 from roadstead.iam.credentials import Kind
 from tests.kit.gcloud import COPIED, asked, authorize, redeem, refresh, userinfo
@@ -279,6 +281,16 @@ def test_looking_at_a_link_does_not_use_it_up_and_a_bad_password_neither(browser
     assert 303 == browser.send_form(unlike, "/signin/link", password=OTHER, again=OTHER).status_code
 
 
+def test_a_busy_server_does_not_use_a_link_up(browser: Browser, pages: Site, alice: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = browser.get("/signin/link", params={"token": link_for(pages, alice)})
+    with monkeypatch.context() as busy:
+        busy.setattr(passwords, "MOST_WAITING", 0)
+        refused = browser.send_form(page, "/signin/link", name="Alice", password=OTHER, again=OTHER)
+
+    assert (429, "2") == (refused.status_code, refused.headers["retry-after"])
+    assert 303 == browser.send_form(refused, "/signin/link", name="Alice", password=OTHER, again=OTHER).status_code
+
+
 def test_a_link_is_good_once_and_for_its_time(browser: Browser, pages: Site, alice: str) -> None:
     token = link_for(pages, alice)
     page = browser.get("/signin/link", params={"token": token})
@@ -416,16 +428,55 @@ def test_the_first_step_alone_is_soon_worth_nothing(browser: Browser, pages: Sit
     assert 403 == late.status_code
 
 
-def test_the_second_factor_goes_off_with_the_password_only(browser: Browser, pages: Site, alice: str) -> None:
-    browser.sign_in(alice)
-    second_factor(browser, pages)
+def test_a_second_factor_ends_what_the_password_alone_opened(browser: Browser, pages: Site, alice: str) -> None:
+    """Whoever had stolen the password was in already."""
+    known = pages.known
+    pages.run(known.credentials.issue(Kind.DOCKER, f"user:{alice}", "docker", 3600, {"location": "us"}))
+    before_us, generation = pages.clock(), known.generation.value
+    with Browser(pages.url) as other:
+        other.sign_in(alice)
+        browser.sign_in(alice)
+        answer = authorize(browser, pages)
 
-    refused = browser.send_form(browser.get("/account"), "/account/second-factor/off", current="a guess of mine")
-    assert 400 == refused.status_code
-    browser.send_form(browser.get("/account"), "/account/second-factor/off", current=PASSWORD)
+        second_factor(browser, pages)
+
+        assert 200 == browser.get("/account").status_code
+        assert 303 == other.get("/account").status_code
+    assert 401 == userinfo(pages, answer["access_token"]).status_code
+    assert 400 == refresh(pages, answer["refresh_token"]).status_code
+    assert not pages.run(known.credentials.list(f"user:{alice}", Kind.DOCKER))
+    # Passwords that were right lately are forgotten, and tokens that were made of them are void.
+    assert known.generation.value > generation
+    with pytest.raises(CredentialInvalid):
+        pages.run(known.principals.load(f"user:{alice}", before_us))
+
+
+def test_the_second_factor_goes_off_with_the_password_and_a_code(browser: Browser, pages: Site, alice: str) -> None:
+    browser.sign_in(alice)
+    device, _ = second_factor(browser, pages)
+    pages.clock.turn(60)
+
+    def off(**values: str) -> int:
+        return browser.send_form(browser.get("/account"), "/account/second-factor/off", **values).status_code
+
+    code = device.at(pages.clock() // 1_000_000)
+    assert 400 == off(current="a guess of mine", code=code)
+    assert 400 == off(current=PASSWORD)
+    assert 400 == off(current=PASSWORD, code="000000")
+    assert 303 == off(current=PASSWORD, code=code)
 
     browser.cookies.clear()
     assert "/account" == browser.sign_in(alice).headers.get("location")
+
+
+def test_codes_to_turn_the_second_factor_off_are_counted(browser: Browser, pages: Site, alice: str) -> None:
+    browser.sign_in(alice)
+    second_factor(browser, pages)
+    page = browser.get("/account")
+
+    tries = [browser.send_form(page, "/account/second-factor/off", current=PASSWORD, code="000000").status_code for _ in range(11)]
+
+    assert [400] * 10 + [429] == tries
 
 
 # Too many tries

@@ -100,6 +100,7 @@ def test_what_is_missing_and_what_is_forbidden_are_answered_alike(installation: 
         assert "forbidden" == answers[0].json()["error"]["errors"][0]["reason"]
 
 
+@pytest.mark.slow
 @needs_gcloud
 def test_gcloud_storage_buckets(installation: Installation, tmp_path: Path) -> None:
     gcloud, project = GCloud(installation, tmp_path), installation.project(registry=False)

@@ -21,10 +21,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import msgspec
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from joserfc.jwk import RSAKey
 
 from roadstead.api.messages import Request
 from roadstead.errors import CredentialInvalid, RequestInvalid
@@ -42,7 +38,6 @@ MAX_CREDENTIAL_BYTES = 16 * 1024
 # How long a password or key that was right is not looked at again. A change of the account ends it at once.
 REMEMBERED_US = 60_000_000
 REMEMBERED = 4096
-MOST_KEY_BITS = 4096
 TOKEN_NAMES = re.compile(r"oauth2accesstoken|_token|_dcgcloud_token|_dcgcr_[0-9A-Za-z_.]+_token|_oauth2_token")
 
 _CLOUD = "https://www.googleapis.com/auth/"
@@ -50,7 +45,6 @@ _WRITES = frozenset({_CLOUD + "cloud-platform"})
 _READS = _WRITES | {_CLOUD + "cloud-platform.read-only"}
 _STORAGE_WRITES = _WRITES | {_CLOUD + "devstorage.read_write", _CLOUD + "devstorage.full_control"}
 _STORAGE_READS = _STORAGE_WRITES | _READS | {_CLOUD + "devstorage.read_only"}
-_EXPECTED = "a self-made JWT"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +52,7 @@ class Identity:
     """
     access: what a registry token is limited to; None for all that the principal may. scopes: OAuth's, which limit an access token; None for
     no limit. expires_at_us: until when this holds. way: how it was shown: `token`, `registry-token`, `self-signed`, `key`, `password`, "".
+    family: by what tokens that are made of it can be revoked with it: its login, its key or itself.
     """
 
     principal: Principal
@@ -65,6 +60,7 @@ class Identity:
     expires_at_us: int = 0
     access: tuple[Access, ...] | None = None
     scopes: frozenset[str] | None = None
+    family: str = ""
 
     def may_call(self, writes: bool) -> bool:
         """Whether the token's scopes are for Google's APIs."""
@@ -86,11 +82,13 @@ class _KeyFile(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class _Proved:
-    """A password or key that was right: whose, and when that was seen."""
+    """A password or key that was right: whose, when that was seen, until when that is good, and the family of what is made of it."""
 
     member: str
     way: str
     at_us: int
+    ends_at_us: int
+    family: str = ""
 
 
 class Authenticator:
@@ -154,13 +152,19 @@ class Authenticator:
             await self._not_revoked(claims)
             principal = await self._principals.load(claims.member, claims.issued_at_us, claims.attributes)
             scopes = frozenset(claims.scope.split()) if claims.scope else None
-            return Identity(principal, "token", claims.expires_at_us, scopes=scopes)
+            return Identity(principal, "token", claims.expires_at_us, scopes=scopes, family=claims.family or claims.token_id)
         if typ == Kind.REGISTRY.value:
             raise CredentialInvalid("this token is for the registry only: get an access token")
         assertion = await self._keys.verify_bearer(token)
         principal = await self._principals.load(assertion.member, assertion.issued_at_us)
         text = assertion.claims.get("scope")
-        return Identity(principal, "self-signed", assertion.expires_at_us, scopes=frozenset(str(text).split()) if text else None)
+        return Identity(
+            principal,
+            "self-signed",
+            assertion.ends_at_us,
+            scopes=frozenset(str(text).split()) if text else None,
+            family=f"key:{assertion.key_id}",
+        )
 
     async def of_password(self, request: Request, name: str, password: str) -> Identity:
         """What comes as Basic, at the registry and at its token service. Raises CredentialInvalid, TooManyRequests."""
@@ -186,7 +190,7 @@ class Authenticator:
         claims = await self._tokens.verify(token, Kind.REGISTRY, registry_audience(self._audience, location))
         await self._not_revoked(claims)
         principal = await self._principals.load(claims.member, claims.issued_at_us, claims.attributes)
-        return Identity(principal, "registry-token", claims.expires_at_us, claims.access or ())
+        return Identity(principal, "registry-token", claims.expires_at_us, claims.access or (), family=claims.family or claims.token_id)
 
     async def _not_revoked(self, claims: Claims) -> None:
         if await self._revocations.is_revoked(claims):
@@ -203,14 +207,14 @@ class Authenticator:
             async with self._proving.setdefault(digest, asyncio.Lock()):
                 proved = self._lately(digest) or await self._prove(digest, prove)
         principal = await self._principals.load(proved.member, proved.at_us)
-        return Identity(principal, proved.way, proved.at_us + REMEMBERED_US)
+        return Identity(principal, proved.way, proved.ends_at_us, family=proved.family)
 
     def _lately(self, digest: bytes) -> _Proved | None:
         if self._proved_at != self._generation.value:
             self._proved.clear()
             self._proved_at = self._generation.value
         proved = self._proved.get(digest)
-        return proved if proved is not None and proved.at_us + REMEMBERED_US >= self._now_us() else None
+        return proved if proved is not None and proved.ends_at_us > self._now_us() else None
 
     async def _prove(self, digest: bytes, prove: Callable[[], Awaitable[_Proved]]) -> _Proved:
         generation = self._generation.value
@@ -228,22 +232,17 @@ class Authenticator:
         if person.has_second_factor:
             raise CredentialInvalid("this account has a second factor: log in with an access token as the password")
         await self._throttle.succeeded(address, name)
-        return _Proved(person.member, "password", at_us)
+        return _Proved(person.member, "password", at_us, at_us + REMEMBERED_US)
 
     async def _of_key_file(self, text: bytes) -> _Proved:
-        """
-        Whoever has the private key can sign with it; so we sign with it what only the account's own public key verifies.
-
-        Raises CredentialInvalid.
-        """
+        """Raises CredentialInvalid."""
         at_us = self._now_us()
         try:
             file = msgspec.json.decode(text, type=_KeyFile)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise CredentialInvalid("the password must be the whole key file of a service account, in JSON") from error
-        assertion = await asyncio.to_thread(_signed, file, at_us // 1_000_000)
-        await self._keys.verify_assertion(assertion, frozenset({_EXPECTED}))
-        return _Proved(f"serviceAccount:{file.client_email.lower()}", "key", at_us)
+        key = await self._keys.verify_private_key(file.client_email, file.private_key_id, file.private_key)
+        return _Proved(f"serviceAccount:{key.email}", "key", at_us, min(at_us + REMEMBERED_US, key.valid_before_us), f"key:{key.id}")
 
 
 def registry_audience(installation_audience: str, location: str) -> str:
@@ -283,15 +282,3 @@ def _plain(password: str) -> bytes:
         return base64.b64decode("".join(password.split()), validate=True)
     except (binascii.Error, ValueError) as error:
         raise CredentialInvalid("the password must be base64 of the key file") from error
-
-
-def _signed(file: _KeyFile, now: int) -> str:
-    """A thread's work: an RSA signature takes a millisecond, and a stranger chooses the key. Raises CredentialInvalid."""
-    try:
-        key = load_pem_private_key(file.private_key.encode(), None, unsafe_skip_rsa_key_validation=True)
-        if not isinstance(key, RSAPrivateKey) or key.key_size > MOST_KEY_BITS:
-            raise CredentialInvalid("not authorized: the file's private_key must be an RSA key of at most 4096 bits")
-        claims: dict[str, object] = {"iss": file.client_email, "sub": file.client_email, "aud": _EXPECTED, "iat": now, "exp": now + 60}
-        return jws.sign({"kid": file.private_key_id}, claims, RSAKey.import_key(key), "RS256")
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise CredentialInvalid("not authorized: the file's private_key is none") from error

@@ -64,8 +64,11 @@ class OAuthEndpoints:
                 _log.error("storage failed", request_id=request.id, path=request.path, error=str(error), cause=repr(error.__cause__))
             return oauth_error(error)
 
-    def base_url(self, request: Request) -> str:
-        return self.public_url or f"{request.scheme}://{request.header(b'host')}"
+    def audiences(self, request: Request) -> tuple[frozenset[str], frozenset[str]]:
+        """Of this server's token endpoint: those that are certain, and those that the request says."""
+        if self.public_url:
+            return oauth.own_audiences(self.public_url), frozenset()
+        return frozenset(), oauth.own_audiences(f"{request.scheme}://{request.header(b'host')}")
 
 
 async def token(endpoints: OAuthEndpoints, request: Request) -> Response:
@@ -86,7 +89,7 @@ async def _granted(endpoints: OAuthEndpoints, request: Request, grant: str, form
     if grant == oauth.REFRESH_GRANT:
         return await endpoints.rules.refresh(form)
     if grant == oauth.ASSERTION_GRANT:
-        return await endpoints.rules.exchange_assertion(form, oauth.own_audiences(endpoints.base_url(request)))
+        return await endpoints.rules.exchange_assertion(form, *endpoints.audiences(request))
     if grant == oauth.EXCHANGE_GRANT and endpoints.exchange is not None:
         return await endpoints.exchange(form)
     if not grant:
@@ -100,8 +103,8 @@ async def revoke(endpoints: OAuthEndpoints, request: Request) -> Response:
     given = form.get("token") or request.parameter("token")
     if not given:
         raise GrantRefused("invalid_request", "token is missing")
-    await endpoints.rules.revoke(given)
-    _note(endpoints, request, "", "oauth.revoke", True)
+    member = await endpoints.rules.revoke(given)
+    _note(endpoints, request, member, "oauth.revoke", True)
     return _json({})
 
 

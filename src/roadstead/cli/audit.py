@@ -38,7 +38,7 @@ class AuditFormat(enum.StrEnum):
 def audit(
     project: Annotated[str, typer.Option(help="Only of this project. [default: the whole installation]", show_default=False)] = "",
     member: Annotated[
-        str, typer.Option(help="Only by user:ADDRESS, serviceAccount:ADDRESS, principal://… or anonymous.", show_default=False)
+        str, typer.Option(help="Only by user:ADDRESS, serviceAccount:ADDRESS, principal://…, local:UID or anonymous.", show_default=False)
     ] = "",
     method: Annotated[str, typer.Option(help="Only this method, as the log has it.", show_default=False)] = "",
     resource: Annotated[str, typer.Option(help="Only this resource and what is below.", show_default=False)] = "",

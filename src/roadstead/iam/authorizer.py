@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 import msgspec
 
@@ -16,9 +18,11 @@ from roadstead.iam.generation import Generation
 from roadstead.iam.members import Principal
 from roadstead.iam.policies import policy_of
 from roadstead.iam.queries import policies as queries
-from roadstead.iam.roles import BUILT_IN
+from roadstead.iam.roles import BUILT_IN, expand
 
 REMEMBERED = 20_000
+_T = TypeVar("_T")
+STEP = 1000
 
 
 class Authorizer:
@@ -29,8 +33,12 @@ class Authorizer:
         self._generation = generation
         self._now_us = now_us
         self._policies: OrderedDict[str, Policy] = OrderedDict()
+        self._chains: OrderedDict[str, Sequence[Policy]] = OrderedDict()
         self._custom: dict[str, frozenset[str]] = {}
         self._known_at = -1
+        self._places: dict[str, list[str]] = {}
+        self._places_at: tuple[int, frozenset[str]] | None = None
+        self._reading = asyncio.Lock()
 
     async def permits(self, principal: Principal, permission: str, resource: str) -> bool:
         chain, policies = await self._known(resource)
@@ -63,30 +71,73 @@ class Authorizer:
                 "this needs an access token: send `Authorization: Bearer TOKEN`, which `roadstead admin token`, gcloud or a login give"
             )
 
-    async def below(self, resource: str, most: int = 1000) -> list[str]:
-        """The resources below that have policies of their own."""
-        parameters = {"first": resource + "/", "end": resource + "0", "most": most}
-        return [str(row[0]) for row in await self._database.all(queries.BELOW, parameters)]
+    async def places(self, principal: Principal, permissions: frozenset[str]) -> frozenset[str]:
+        """
+        The resources whose own policies name it with one of permissions, if their conditions hold: elsewhere it has none of them.
+
+        The first question after a change reads all policies once; all who ask meanwhile wait for that.
+        """
+        async with self._reading:
+            generation = self._forget()
+            if self._places_at != (generation, permissions):
+                self._places = await self._all_places(permissions, generation)
+                self._places_at = (generation, permissions)
+        return frozenset(place for member in principal.members() for place in self._places.get(member, ()))
+
+    async def _all_places(self, permissions: frozenset[str], generation: int) -> dict[str, list[str]]:
+        """By member."""
+        found: dict[str, list[str]] = {}
+        after = ""
+        while rows := await self._database.all(queries.AFTER, {"after": after, "most": STEP}):
+            for row in rows:
+                after = str(row[3])
+                policy = policy_of(row)
+                await self._learn_roles(policy, generation)
+                for binding in policy.bindings:
+                    if permissions.isdisjoint(expand(binding.role, self._custom)):
+                        continue
+                    for member in binding.members:
+                        found.setdefault(member, []).append(after)
+        return found
 
     async def _known(self, resource: str) -> tuple[tuple[str, ...], Sequence[Policy]]:
+        generation = self._forget()
         chain = resources.chain(resource)
+        known = self._chains.get(resource)
+        if known is None:
+            known = [policy for policy in await self._read(chain, generation) if policy.bindings]
+            if generation == self._known_at:
+                _remember(self._chains, resource, known)
+        return chain, known
+
+    async def _read(self, chain: Sequence[str], generation: int) -> list[Policy]:
+        """
+        Of the whole chain in one query, or a few for a long one. That a path has no policy is not remembered for each part of it: names
+        are strangers' to choose, and would push out what is there.
+        """
+        found = [self._policies[each] for each in chain if each in self._policies]
+        missing = [each for each in chain if each not in self._policies]
+        for start in range(0, len(missing), queries.SEVERAL):
+            part = missing[start : start + queries.SEVERAL]
+            parameters = {f"r{index}": part[index] if index < len(part) else "" for index in range(queries.SEVERAL)}
+            rows = {str(row[3]): policy_of(row) for row in await self._database.all(queries.GET_SEVERAL, parameters)}
+            for each in part:
+                policy = rows.get(each) or policy_of(None)
+                await self._learn_roles(policy, generation)
+                found.append(policy)
+                if generation == self._known_at and (each in rows or "/repositories/" not in each):
+                    _remember(self._policies, each, policy)
+        return found
+
+    def _forget(self) -> int:
+        """What is older than the generation, which is returned."""
         generation = self._generation.value
         if generation != self._known_at:
             self._policies.clear()
+            self._chains.clear()
             self._custom.clear()
             self._known_at = generation
-        found = []
-        for each in chain:
-            policy = self._policies.get(each)
-            if policy is None:
-                policy = policy_of(await self._database.one(queries.GET, {"resource": each}))
-                await self._learn_roles(policy, generation)
-                if generation == self._known_at:
-                    self._policies[each] = policy
-                    if len(self._policies) > REMEMBERED:
-                        self._policies.popitem(last=False)
-            found.append(policy)
-        return chain, found
+        return generation
 
     async def _learn_roles(self, policy: Policy, generation: int) -> None:
         for binding in policy.bindings:
@@ -104,6 +155,12 @@ class Authorizer:
             return Context(self._now_us(), resource, kind, "cloudresourcemanager.googleapis.com")
         kind = "artifactregistry.googleapis.com/Package" if "/repositories/" in resource else "artifactregistry.googleapis.com/Repository"
         return Context(self._now_us(), resource, kind, "artifactregistry.googleapis.com")
+
+
+def _remember(kept: OrderedDict[str, _T], key: str, value: _T) -> None:
+    kept[key] = value
+    if len(kept) > REMEMBERED:
+        kept.popitem(last=False)
 
 
 def denied(permission: str, resource: str) -> PermissionDenied:

@@ -32,10 +32,15 @@ RevokeTokens = Callable[[str, int], Awaitable[None]]
 
 
 class Kind(enum.Enum):
-    """The value begins the secret, so that a leaked one is recognised by scanners, and is never taken for another kind."""
+    """
+    The value begins the secret, so that a leaked one is recognised by scanners, and is never taken for another kind.
+
+    REFRESH: good at the token endpoint. DOCKER: docker's refresh token, good at the registry's token service.
+    """
 
     CODE = "rsc"
     REFRESH = "rsr"
+    DOCKER = "rsd"
     SESSION = "rss"
     LINK = "rsl"
     SECOND_STEP = "rsp"

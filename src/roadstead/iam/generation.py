@@ -7,7 +7,9 @@ answered. Other nodes look at its row every moment (POLL_SECONDS), so there a ch
 
 from __future__ import annotations
 
+import fcntl
 import mmap
+import os
 
 from roadstead.db.database import Database, Transaction
 from roadstead.iam.queries import generations
@@ -25,12 +27,21 @@ class SharedNumber:
 
     def __init__(self) -> None:
         self.numbers = memoryview(mmap.mmap(-1, mmap.PAGESIZE)).cast("Q")
+        # Its lock is a process's own though the file is inherited, and ends with the process.
+        self._lock = os.memfd_create("generation")
 
     def get(self) -> int:
         return self.numbers[0]
 
-    def put(self, value: int) -> None:
-        self.numbers[0] = value
+    def raise_to(self, value: int) -> None:
+        """Never lower: a process that read the row earlier and comes later changes nothing."""
+        if value <= self.numbers[0]:
+            return
+        fcntl.lockf(self._lock, fcntl.LOCK_EX)
+        try:
+            self.numbers[0] = max(self.numbers[0], value)
+        finally:
+            fcntl.lockf(self._lock, fcntl.LOCK_UN)
 
 
 class Generation:
@@ -58,6 +69,4 @@ class Generation:
     async def seen(self) -> None:
         """After a commit, and every moment: take over the row's number, for all processes of this machine."""
         row = await self._database.one(generations.GET, {"name": NAME})
-        value = int(row[0]) if row else 0
-        if value > self._shared.get():
-            self._shared.put(value)
+        self._shared.raise_to(int(row[0]) if row else 0)

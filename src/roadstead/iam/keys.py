@@ -24,11 +24,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from joserfc.jwk import RSAKey
 
-from roadstead.db.database import Database, Transaction
+from roadstead.db.database import Database, Row, Transaction
 from roadstead.errors import CredentialInvalid, FieldInvalid, ResourceUnknown, StateForbids
 from roadstead.iam import jws
 from roadstead.iam.generation import Generation
 from roadstead.iam.queries import keys as queries
+from roadstead.iam.revocation import revoke_key
 from roadstead.iam.service_accounts import ANY_PROJECT, Clock, ServiceAccount, ServiceAccounts, is_name, locked
 
 ALGORITHM = "RS256"
@@ -42,6 +43,8 @@ USER_MANAGED = "USER_MANAGED"
 _US = 1_000_000
 _LEEWAY_SECONDS = 300
 _MOST_UPLOAD_BYTES = 16 * 1024
+# Of 4,096 bits it has 3,272.
+_MOST_PRIVATE_BYTES = 4096
 _SIZES = {"KEY_ALG_UNSPECIFIED": 2048, "KEY_ALG_RSA_2048": 2048, "KEY_ALG_RSA_4096": 4096}
 _ALGORITHMS = {2048: "KEY_ALG_RSA_2048", 4096: "KEY_ALG_RSA_4096"}
 _KEY_ID = re.compile(r"[0-9a-f]{40}")
@@ -89,7 +92,7 @@ class ServiceAccountKey:
 class Assertion:
     """
     Verified: the account signed these claims with this key. issued_at_us is the end of the second that the signer said, because clocks of
-    clients have no parts of one.
+    clients have no parts of one. ends_at_us: when it expires, or its key before. is_uploaded: another server may know the key too.
     """
 
     email: str
@@ -98,6 +101,8 @@ class Assertion:
     key_id: str
     issued_at_us: int
     expires_at_us: int
+    ends_at_us: int
+    is_uploaded: bool
     audience: str
     claims: dict[str, object]
 
@@ -190,7 +195,7 @@ class Keys:
         return _key(row)
 
     async def disable(self, account: str, key_id: str, project: str = ANY_PROJECT) -> None:
-        """Refused from now on, until it is enabled. Raises ResourceUnknown."""
+        """Refused from now on, until it is enabled; the tokens that were made with it for ever. Raises ResourceUnknown."""
         await self._set_disabled(account, key_id, project, disabled=True)
 
     async def enable(self, account: str, key_id: str, project: str = ANY_PROJECT) -> None:
@@ -198,11 +203,12 @@ class Keys:
         await self._set_disabled(account, key_id, project, disabled=False)
 
     async def delete(self, account: str, key_id: str, project: str = ANY_PROJECT) -> None:
-        """For ever. Raises ResourceUnknown."""
+        """For ever, with the tokens that were made with it. Raises ResourceUnknown."""
         async with self._database.transaction() as tx:
             found = await locked(tx, account, project)
             if not await tx.run(queries.DELETE, {"key": _checked(key_id), "account": found.email}):
                 raise _unknown(key_id)
+            await revoke_key(tx, key_id, self._now_us())
             await self._generation.bump(tx)
         await self._generation.seen()
 
@@ -231,6 +237,21 @@ class Keys:
             raise CredentialInvalid("the token is meant for somebody else: its aud is not this server's token endpoint")
         self._used_at_us[assertion.key_id] = self._now_us()
         return assertion
+
+    async def verify_private_key(self, email: str, key_id: str, private_key: str) -> ServiceAccountKey:
+        """
+        The account's key whose private half this is, PEM without a password.
+
+        Raises CredentialInvalid. Whoever does not have it learns nothing of which accounts and keys there are.
+        """
+        row = await self._row(email, key_id)
+        if row is None or not _is_private_half(private_key, _public_key(str(row[4]).encode())):
+            raise CredentialInvalid("not authorized: the key file is not one of a service account of this server")
+        key, now_us = _key(row), self._now_us()
+        _check_enabled(key, row)
+        _check_validity(key.id, key.valid_after_us, key.valid_before_us, now_us)
+        self._used_at_us[key.id] = now_us
+        return key
 
     async def verify_bearer(self, token: str, audiences: frozenset[str] = frozenset()) -> Assertion:
         """
@@ -284,8 +305,7 @@ class Keys:
     async def _verify_anew(self, token: str) -> _Verified:
         kid, _ = jws.header(token, ALGORITHM)
         email = jws.text(jws.unverified(token), "iss")
-        could_be = _KEY_ID.fullmatch(kid) and is_name(email)
-        row = await self._database.one(queries.ONE, {"key": kid, "account": email}) if could_be else None
+        row = await self._row(email, kid)
         if row is None:
             raise CredentialInvalid("the token is not signed by a key of a service account of this server")
         key = _key(row)
@@ -293,21 +313,19 @@ class Keys:
             claims = jws.verified(token, RSAKey.import_key(key.bare_public_key), ALGORITHM)
         except CredentialInvalid as error:
             raise CredentialInvalid("the token is not signed by a key of a service account of this server") from error
-        if row[11]:
-            raise CredentialInvalid(f"the service account {key.email} is disabled")
-        if key.disabled:
-            raise CredentialInvalid(f"the key {key.id} is disabled")
+        _check_enabled(key, row)
         if jws.text(claims, "sub") not in ("", email):
             raise CredentialInvalid("a service account signs for itself only: sub has to be iss, or missing")
         return _Verified(_assertion(key, claims), key.valid_after_us, key.valid_before_us)
 
+    async def _row(self, email: str, key_id: str) -> Row | None:
+        """No look at the database for what cannot be."""
+        could_be = _KEY_ID.fullmatch(key_id) and is_name(email)
+        return await self._database.one(queries.ONE, {"key": key_id, "account": email}) if could_be else None
+
     def _check_times(self, verified: _Verified, most_seconds: int) -> None:
         assertion, now_us = verified.assertion, self._now_us()
-        # Another node, whose clock is behind, may be asked first about a key that was just made.
-        if verified.valid_after_us > now_us + _LEEWAY_SECONDS * _US:
-            raise CredentialInvalid(f"the key {assertion.key_id} is not valid yet")
-        if verified.valid_before_us <= now_us:
-            raise CredentialInvalid(f"the key {assertion.key_id} has expired")
+        _check_validity(assertion.key_id, verified.valid_after_us, verified.valid_before_us, now_us)
         if assertion.expires_at_us <= now_us:
             raise CredentialInvalid("the token has expired")
         if assertion.issued_at_us > now_us + (_LEEWAY_SECONDS + 1) * _US:
@@ -321,6 +339,8 @@ class Keys:
             values = {"key": _checked(key_id), "account": found.email, "new_disabled": int(disabled)}
             if not await tx.run(queries.SET_DISABLED, values):
                 raise _unknown(key_id)
+            if disabled:
+                await revoke_key(tx, key_id, self._now_us())
             await self._generation.bump(tx)
         await self._generation.seen()
 
@@ -343,6 +363,41 @@ class Keys:
                 },
             )
         return key
+
+
+def _check_enabled(key: ServiceAccountKey, row: Sequence[object]) -> None:
+    """The key and its account. Raises CredentialInvalid."""
+    if row[11]:
+        raise CredentialInvalid(f"the service account {key.email} is disabled")
+    if key.disabled:
+        raise CredentialInvalid(f"the key {key.id} is disabled")
+
+
+def _check_validity(key_id: str, valid_after_us: int, valid_before_us: int, now_us: int) -> None:
+    """Raises CredentialInvalid."""
+    # Another node, whose clock is behind, may be asked first about a key that was just made.
+    if valid_after_us > now_us + _LEEWAY_SECONDS * _US:
+        raise CredentialInvalid(f"the key {key_id} is not valid yet")
+    if valid_before_us <= now_us:
+        raise CredentialInvalid(f"the key {key_id} has expired")
+
+
+def _is_private_half(pem: str, public_key: rsa.RSAPublicKey) -> bool:
+    """
+    Whoever has the factors of the modulus has the key, so they are multiplied and nothing is computed with them: RSA with numbers that a
+    stranger chose takes as long as they like.
+    """
+    if len(pem) > _MOST_PRIVATE_BYTES:
+        return False
+    try:
+        private_key = serialization.load_pem_private_key(pem.encode(), None, unsafe_skip_rsa_key_validation=True)
+        if not isinstance(private_key, rsa.RSAPrivateKey):
+            return False
+        numbers = private_key.private_numbers()
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return False
+    known = public_key.public_numbers()
+    return numbers.public_numbers == known and numbers.p > 1 and numbers.q > 1 and numbers.p * numbers.q == known.n
 
 
 def key_file(key: ServiceAccountKey, private_key: str, base_url: str) -> dict[str, str]:
@@ -426,13 +481,16 @@ def _key(row: Sequence[object]) -> ServiceAccountKey:
 
 
 def _assertion(key: ServiceAccountKey, claims: dict[str, object]) -> Assertion:
+    expires_at_us = jws.seconds(claims, "exp") * _US
     return Assertion(
         email=key.email,
         project=key.project,
         unique_id=key.unique_id,
         key_id=key.id,
         issued_at_us=(jws.seconds(claims, "iat") + 1) * _US - 1,
-        expires_at_us=jws.seconds(claims, "exp") * _US,
+        expires_at_us=expires_at_us,
+        ends_at_us=min(expires_at_us, key.valid_before_us),
+        is_uploaded=key.origin != GENERATED,
         audience=jws.text(claims, "aud"),
         claims=claims,
     )

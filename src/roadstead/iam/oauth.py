@@ -21,7 +21,7 @@ from urllib.parse import urlencode
 from roadstead.errors import CredentialInvalid, GrantRefused, ResourceUnknown
 from roadstead.iam.credentials import Credential, Credentials, Kind
 from roadstead.iam.people import People, Person
-from roadstead.iam.revocation import Revocations
+from roadstead.iam.revocation import KEY_FAMILY, Revocations
 from roadstead.iam.tokens import Claims, Tokens
 from roadstead.iam.tokens import Kind as TokenKind
 
@@ -214,7 +214,9 @@ class OAuth:
             raise GrantRefused("invalid_grant", "the login has ended: sign in again") from error
         if kept.client != client.id:
             raise GrantRefused("invalid_grant", "the refresh token was given to another program")
-        scope = kept.data["scope"]
+        scope = kept.data.get("scope")
+        if scope is None:
+            raise GrantRefused("invalid_grant", "this refresh token is for something else: sign in again")
         if form.get("scope"):
             narrowed = checked_scope(form["scope"])
             if not set(narrowed.split()) <= set(scope.split()):
@@ -225,17 +227,29 @@ class OAuth:
             await self._credentials.extend(secret, Kind.REFRESH, REFRESH_SECONDS)
         return Granted(kept.member, await self._answer(person, client, scope, kept.family))
 
-    async def exchange_assertion(self, form: Parameters, own_audiences: frozenset[str]) -> Granted:
+    async def exchange_assertion(
+        self, form: Parameters, own_audiences: frozenset[str], said_audiences: frozenset[str] = frozenset()
+    ) -> Granted:
         """
         A service account's signed assertion (RFC 7523): an access token, or with the claim target_audience an ID token.
 
-        own_audiences: addresses of this server's token endpoint. Raises GrantRefused.
+        own_audiences: addresses of this server's token endpoint. said_audiences: what they are if the request's Host is right. Anybody can
+        write there the server that an assertion is meant for, so they are for keys that were made here, and for no other server.
+
+        Raises GrantRefused.
         """
+        certain = GOOGLE_AUDIENCES | own_audiences
         try:
-            assertion = await self._keys.verify_assertion(form.get("assertion", ""), GOOGLE_AUDIENCES | own_audiences)
+            assertion = await self._keys.verify_assertion(form.get("assertion", ""), certain | said_audiences)
+            if assertion.is_uploaded and assertion.audience not in certain:
+                raise CredentialInvalid(
+                    "the key was uploaded, so it may be another server's too: the token's aud must be https://oauth2.googleapis.com/token, "
+                    "or this server's address, if it has one in its settings (public_url)"
+                )
+            await self._load(assertion.member, assertion.issued_at_us)
         except CredentialInvalid as error:
             raise GrantRefused("invalid_grant", error.message) from error
-        member = f"serviceAccount:{assertion.email}"
+        member = assertion.member
         wanted = assertion.claims.get("target_audience")
         if wanted is not None:
             if not isinstance(wanted, str) or not 0 < len(wanted) <= 1000:
@@ -246,25 +260,28 @@ class OAuth:
         if not isinstance(scope, str):
             raise GrantRefused("invalid_scope", "the assertion must have a claim scope, or target_audience")
         scope = checked_scope(scope)
-        token = await self._tokens.issue(TokenKind.ACCESS, member, self._audience, ACCESS_SECONDS, scope=scope)
+        family = KEY_FAMILY + assertion.key_id
+        token = await self._tokens.issue(TokenKind.ACCESS, member, self._audience, ACCESS_SECONDS, scope=scope, family=family)
         return Granted(member, {"access_token": token, "expires_in": ACCESS_SECONDS_TOLD, "token_type": "Bearer", "scope": scope})
 
-    async def revoke(self, token: str) -> None:
-        """A refresh token or an access token; with it all that came from the same login (RFC 7009, 2.1). Unknown ones are void already."""
-        if token.startswith(Kind.REFRESH.value + "_"):
-            try:
-                kept = await self._credentials.look_up(token, Kind.REFRESH)
-            except CredentialInvalid:
-                return
-            await self._credentials.revoke_family(kept.family)
-            return
+    async def revoke(self, token: str) -> str:
+        """
+        A refresh token or an access token; with it all that came from the same login (RFC 7009, 2.1). Unknown ones are void already.
+
+        Whose it was, "" for nobody's.
+        """
+        for kind in (Kind.REFRESH, Kind.DOCKER):
+            if token.startswith(f"{kind.value}_"):
+                return await self._revoke_refresh(token, kind)
         try:
             claims = await self._tokens.verify(token, TokenKind.ACCESS, self._audience)
         except CredentialInvalid:
-            return
-        if claims.family:
+            return ""
+        # Others that were made with the same key are no login of this one's.
+        if claims.family and not claims.family.startswith(KEY_FAMILY):
             await self._credentials.revoke_family(claims.family)
         await self._revocations.revoke(claims.token_id, claims.expires_at_us)
+        return claims.member
 
     async def claims(self, access_token: str) -> Claims:
         """What a good access token says. Raises CredentialInvalid."""
@@ -288,6 +305,14 @@ class OAuth:
             if person.name:
                 known["name"] = person.name
         return known
+
+    async def _revoke_refresh(self, token: str, kind: Kind) -> str:
+        try:
+            kept = await self._credentials.look_up(token, kind)
+        except CredentialInvalid:
+            return ""
+        await self._credentials.revoke_family(kept.family)
+        return kept.member
 
     async def _redeem(self, code: str) -> Credential:
         try:

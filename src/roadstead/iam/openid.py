@@ -293,11 +293,12 @@ class OpenIDLogin:
 
 def group_address(name: str, provider: Provider) -> str:
     """
-    `dev@example.com` is itself, if it is of the provider's domains; `/dev` is `dev@corp` of the provider corp, so
+    `dev@example.com` is itself, if its domain is written among the provider's, for which `*` is not enough: else what anybody calls a group
+    at the provider would be any group that policies name. `/dev` is `dev@corp` of the provider corp, so
     that no two providers can mean the same one. "" for what cannot be an address.
     """
     _, at, domain = name.rpartition("@")
-    if at and not provider.takes(domain.lower()):
+    if at and domain.lower() not in provider.domains:
         return ""
     address = name if at else f"{quote(name.strip('/'), safe=_LOCAL)}@{provider.name}"
     try:

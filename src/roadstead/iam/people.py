@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from roadstead.db.database import Database, Row, Transaction
 from roadstead.errors import AlreadyExists, CredentialInvalid, FieldInvalid, MemberInvalid, ResourceUnknown, StateForbids
+from roadstead.iam.credentials import Kind
 from roadstead.iam.generation import Generation
 from roadstead.iam.members import parse_member
 from roadstead.iam.passwords import MOST_CHARACTERS, Passwords, check_new
@@ -111,12 +112,19 @@ class People:
 
     async def set_password(self, email: str, password: str) -> Person:
         """Everything that was issued to the person before is void. Raises FieldInvalid, ResourceUnknown, TooManyRequests."""
+        return await self.set_hashed(email, await self.hashed(email, password))
+
+    async def hashed(self, email: str, password: str) -> str:
+        """The part of set_password() that may fail, for whoever uses something up in between. Raises FieldInvalid, TooManyRequests."""
         check_new(password, email.lower())
-        hashed = await self._passwords.hashed(password)
+        return await self._passwords.hashed(password)
+
+    async def set_hashed(self, email: str, hashed: str) -> Person:
+        """What hashed() gave. Raises ResourceUnknown."""
         async with self._change() as tx:
             person = await locked(tx, email)
             await tx.run(queries.SET_PASSWORD, {"who": person.email, "hash": hashed, "now_us": self._now_us()})
-            await _void_secrets(tx, person)
+            await void_secrets(tx, person)
         return await self.get(email)
 
     async def set_name(self, email: str, name: str) -> None:
@@ -145,7 +153,7 @@ class People:
         async with self._change() as tx:
             person = await locked(tx, email)
             await tx.run(queries.SET_DISABLED, {"who": person.email, "is_disabled": 1, "now_us": self._now_us()})
-            await _void_secrets(tx, person)
+            await void_secrets(tx, person)
 
     async def enable(self, email: str) -> None:
         """What was issued before stays void. Raises ResourceUnknown."""
@@ -158,7 +166,7 @@ class People:
         async with self._change() as tx:
             person = await locked(tx, email)
             await tx.run(queries.SET_VALID_FROM, {"who": person.email, "now_us": self._now_us()})
-            await _void_secrets(tx, person)
+            await void_secrets(tx, person)
 
     async def delete(self, email: str) -> None:
         """With memberships in groups. Policies keep naming the e-mail, as at Google. Raises ResourceUnknown."""
@@ -195,10 +203,11 @@ async def locked(tx: Transaction, email: str) -> Person:
     return _person(row)
 
 
-async def _void_secrets(tx: Transaction, person: Person) -> None:
+async def void_secrets(tx: Transaction, person: Person) -> None:
     """Recovery codes stay: they are no login."""
-    for kind in ("rsc", "rsr", "rss", "rsl", "rsp"):
-        await tx.run(secret_queries.DELETE_KIND_OF_MEMBER, {"whose": person.member, "what": kind})
+    for kind in Kind:
+        if kind is not Kind.RECOVERY:
+            await tx.run(secret_queries.DELETE_KIND_OF_MEMBER, {"whose": person.member, "what": kind.value})
 
 
 def canonical_email(text: str) -> str:

@@ -6,11 +6,14 @@ No token lives longer than a day (signing.LONGEST_LIFE_SECONDS), so what is reme
 
 from __future__ import annotations
 
-from roadstead.db.database import Database
+from roadstead.db.database import Database, Transaction
 from roadstead.iam.generation import Generation
 from roadstead.iam.queries import revocation as queries
 from roadstead.iam.signing import LONGEST_LIFE_SECONDS, Clock
 from roadstead.iam.tokens import Claims
+
+KEY_FAMILY = "key:"
+"""Before a service account's key's id: the family of what was made with it. Only what is older than its revocation is void."""
 
 _US = 1_000_000
 
@@ -41,8 +44,12 @@ class Revocations:
         """The token or its family. Queries once after each change of accounts or rights, else never."""
         if self._known_as_of != self._generation.value:
             await self._read()
-        now_us = self._now_us()
-        return self._until_us.get(claims.token_id, 0) > now_us or (claims.family != "" and self._until_us.get(claims.family, 0) > now_us)
+        now_us, until_us = self._now_us(), self._until_us.get(claims.family, 0) if claims.family else 0
+        if claims.family.startswith(KEY_FAMILY):
+            # A key that is enabled again makes good tokens.
+            ends_us = claims.issued_at_us + LONGEST_LIFE_SECONDS * _US
+            return self._until_us.get(claims.token_id, 0) > now_us or until_us >= ends_us
+        return self._until_us.get(claims.token_id, 0) > now_us or until_us > now_us
 
     async def purge(self) -> None:
         """Forget those that have ended anyway. A worker calls it now and then."""
@@ -54,3 +61,8 @@ class Revocations:
         as_of = self._generation.value
         rows = await self._database.all(queries.ALL, {"now_us": self._now_us()})
         self._until_us, self._known_as_of = {str(row[0]): int(row[1]) for row in rows}, as_of
+
+
+async def revoke_key(tx: Transaction, key_id: str, now_us: int) -> None:
+    """What was made with it up to now, in the transaction of whoever changes the key, who bumps the generation."""
+    await tx.run(queries.ADD, {"id": KEY_FAMILY + key_id, "expires_at_us": now_us + LONGEST_LIFE_SECONDS * _US})

@@ -20,7 +20,8 @@ import pyotp
 from roadstead.db.database import Database
 from roadstead.errors import CredentialInvalid, StateForbids
 from roadstead.iam.credentials import Credentials, Kind, keep, new_family
-from roadstead.iam.people import PENDING, locked, unknown
+from roadstead.iam.generation import Generation
+from roadstead.iam.people import PENDING, locked, unknown, void_secrets
 from roadstead.iam.queries import credentials as secret_queries
 from roadstead.iam.queries import people as queries
 
@@ -45,9 +46,10 @@ class Enrolment:
 
 
 class SecondFactor:
-    def __init__(self, database: Database, credentials: Credentials, now_us: Callable[[], int]) -> None:
+    def __init__(self, database: Database, credentials: Credentials, generation: Generation, now_us: Callable[[], int]) -> None:
         self._database = database
         self._credentials = credentials
+        self._generation = generation
         self._now_us = now_us
 
     async def enrol(self, email: str) -> Enrolment:
@@ -68,7 +70,11 @@ class SecondFactor:
         return _enrolment(row[4].removeprefix(PENDING), row[0])
 
     async def confirm(self, email: str, code: str) -> list[str]:
-        """From now on logins need a code. The recovery codes, which are shown this once. Raises CredentialInvalid, ResourceUnknown."""
+        """
+        From now on logins need a code, and what was issued to the person before is void: somebody may have had the password alone.
+
+        The recovery codes, which are shown this once. Raises CredentialInvalid, ResourceUnknown.
+        """
         codes = [_recovery_code() for _ in range(RECOVERY_CODES)]
         async with self._database.transaction() as tx:
             row = await tx.one(queries.LOCK, {"who": email.lower()})
@@ -78,14 +84,19 @@ class SecondFactor:
                 raise CredentialInvalid("begin to set one-time passwords up first")
             secret = row[4].removeprefix(PENDING)
             step = self._step(secret, code, 0)
-            member = f"user:{row[0]}"
+            person = await locked(tx, email)
+            member = person.member
             await tx.run(queries.SET_TOTP, {"who": row[0], "secret": secret, "step": step})
+            await tx.run(queries.SET_VALID_FROM, {"who": row[0], "now_us": self._now_us()})
+            await void_secrets(tx, person)
             await tx.run(secret_queries.DELETE_KIND_OF_MEMBER, {"whose": member, "what": Kind.RECOVERY.value})
             family = new_family()
             for each in codes:
                 await keep(
                     tx, Kind.RECOVERY, _kept(row[0], each.replace("-", "")), member, "", self._now_us(), RECOVERY_SECONDS, {}, family
                 )
+            await self._generation.bump(tx)
+        await self._generation.seen()
         return codes
 
     async def verify(self, email: str, code: str) -> None:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 
 from roadstead.db.database import Database, Transaction
 from roadstead.errors import AlreadyExists, Conflict, FieldInvalid, ResourceUnknown
+from roadstead.iam import resources
 from roadstead.iam.generation import Generation
 from roadstead.iam.queries import service_accounts as queries
 
@@ -177,8 +178,9 @@ class ServiceAccounts:
         return await self.get(account, project)
 
     async def disable(self, account: str, project: str = ANY_PROJECT) -> None:
-        """Its keys and tokens are refused until it is enabled. Raises ResourceUnknown."""
-        await self._change(account, project, lambda found: replace(found, disabled=True))
+        """Its keys are refused until it is enabled, what was made before for ever. Raises ResourceUnknown."""
+        now_us = self._now_us()
+        await self._change(account, project, lambda found: replace(found, disabled=True, valid_from_us=now_us))
 
     async def enable(self, account: str, project: str = ANY_PROJECT) -> None:
         """Raises ResourceUnknown."""
@@ -226,8 +228,9 @@ class ServiceAccounts:
     async def _forget(self, tx: Transaction, account: ServiceAccount) -> None:
         """
         Rights that name the address must not become those of whoever gets the address next: policies name the account by its number from
-        now on, as Google writes it.
+        now on, as Google writes it. Nor is who might act as this account anybody to the next one.
         """
+        await tx.run(queries.DELETE_POLICY, {"whose": resources.service_account(account.project, account.email)})
         await tx.run(queries.DELETE_KEYS, {"account": account.email})
         await tx.run(queries.DELETE_MEMBERSHIPS, {"whose": account.member})
         await tx.run(queries.DELETE_CREDENTIALS, {"whose": account.member})

@@ -29,6 +29,9 @@ class Removal:
         """
         prefix = arguments.decode()
         for (location,) in await self._database.all(queries.LOCATIONS, {}):
+            # From before the gate refused it, an image may be at the project's own name.
+            for (repository_id,) in await self._database.all(queries.REPOSITORY_ID, {"location": location, "name": prefix}):
+                await self._remove(int(repository_id))
             # A `0` follows the `/`: what is between begins with the one and is before the other.
             between = {"location": location, "first": prefix + "/", "end": prefix + "0", "most": BATCH}
             while rows := await self._database.all(queries.REPOSITORIES_BETWEEN, between):

@@ -17,7 +17,15 @@ from time import time_ns
 from roadstead.api import forwarded
 from roadstead.api.auth import NOBODY, Authenticator, Identity, authorization
 from roadstead.api.messages import Request
-from roadstead.errors import CredentialInvalid, PermissionDenied, RoadsteadError, ServiceDisabled, Unauthenticated
+from roadstead.errors import (
+    CredentialInvalid,
+    NameInvalid,
+    PermissionDenied,
+    RoadsteadError,
+    ServiceDisabled,
+    TooManyRequests,
+    Unauthenticated,
+)
 from roadstead.iam import resources
 from roadstead.iam.audit import Audit, Entry, Outcome
 from roadstead.iam.authorizer import Authorizer
@@ -27,6 +35,7 @@ from roadstead.oci.reference import Repository
 
 REMEMBERED_CREDENTIALS = 4096
 REMEMBERED_DECISIONS = 2048
+REMEMBERED_IN_ALL = 200_000
 ANYBODY_US = 10**17
 
 REGISTRY_SERVICES = ("containerregistry.googleapis.com", "artifactregistry.googleapis.com")
@@ -53,6 +62,7 @@ GRANTS = {
     Permission.DELETE: frozenset({"storage.objects.delete", "artifactregistry.versions.delete"}),
 }
 OVERWRITES = frozenset({"storage.objects.delete", "storage.objects.update", "artifactregistry.tags.update"})
+CATALOG_ACTIONS = frozenset({"*"})
 ACTIONS = {Permission.PULL: "pull", Permission.PUSH: "push", Permission.DELETE: "delete"}
 _WHAT_GCR_NAMED = {
     Permission.PULL: "storage.objects.get",
@@ -111,6 +121,7 @@ class Gate:
         self._numbers = generation.numbers
         self._known: OrderedDict[tuple[str, bytes], _Known] = OrderedDict()
         self._admitted: OrderedDict[bytes, _Admitted] = OrderedDict()
+        self._decisions = 0
 
     def is_admitted(self, request: Request, asked: Asked) -> bool:
         """
@@ -154,11 +165,17 @@ class Gate:
         except PermissionDenied as error:
             self.note(request, error, 403, repository)
             raise
+        except TooManyRequests as error:
+            self.note(request, error, 429, repository)
+            raise
         if repository is None or not await self.authorizer.is_conditional(resources.of_name(repository.location, repository.name)):
             self._remember(request, known, asked)
 
     def _remember(self, request: Request, known: _Known, asked: Asked) -> None:
         header = authorization(request) or b""
+        if b"  " in header or header != header.strip():
+            # The same credential in another spelling: there is no end of them.
+            return
         admitted = self._admitted.get(header)
         current = (known.generation, known.expires_at_us * 1000)
         if admitted is None or (admitted.generation, admitted.expires_at_ns) != current or len(admitted.asked) >= REMEMBERED_DECISIONS:
@@ -167,6 +184,10 @@ class Gate:
             if len(self._admitted) > REMEMBERED_CREDENTIALS:
                 self._admitted.popitem(last=False)
         admitted.asked.add(asked)
+        self._decisions += 1
+        if self._decisions > REMEMBERED_IN_ALL:
+            self._admitted.clear()
+            self._decisions = 0
 
     async def identity(self, request: Request) -> Identity:
         return (await self._credential(request)).identity
@@ -191,7 +212,8 @@ class Gate:
         """
         The same answer for a repository that is not there and one that the caller may not read: a denial.
 
-        Raises Unauthenticated (nobody in particular, or a token for something else), PermissionDenied, ServiceDisabled.
+        Raises Unauthenticated (nobody in particular, or a token for something else), PermissionDenied, ServiceDisabled, NameInvalid (a push
+        to a project itself, `example.com/p`).
         """
         if not identity.may_use_registry(permission is not Permission.PULL):
             raise PermissionDenied("the access token's scopes are not for this: it needs https://www.googleapis.com/auth/cloud-platform")
@@ -207,6 +229,8 @@ class Gate:
         if identity.access is not None and not _covers(identity, permission, repository):
             raise CredentialInvalid("insufficient_scope: this token is for other repositories or actions; ask the token service for one")
         await self.check_project(repository)
+        if permission is Permission.PUSH and not resources.split_name(repository.name)[1]:
+            raise NameInvalid(f"{repository.name} is a project: an image needs a name below it")
 
     async def may(self, identity: Identity, permission: Permission, repository: Repository) -> bool:
         """Whether the principal may, whatever its token is limited to."""
@@ -244,20 +268,19 @@ class Gate:
     async def may_read(self, request: Request, repository: Repository) -> bool:
         """For listings."""
         identity = await self.identity(request)
-        return identity.may_use_registry(False) and await self.may(identity, Permission.PULL, repository)
+        if not identity.may_use_registry(False) or not _lists(identity, repository):
+            return False
+        return await self.may(identity, Permission.PULL, repository)
 
-    async def reads_nothing_of_project(self, request: Request, repository: Repository) -> bool:
-        """Neither the project gives a right to read, nor anything below it in this location."""
+    async def readable_places(self, request: Request) -> frozenset[str]:
+        """For listings: may_read is false of all that is not in any of these resources, and may be of what is."""
         identity = await self.identity(request)
-        project = resources.split_name(repository.name)[0]
-        places = [
-            resources.bucket(project, repository.location),
-            *await self.authorizer.below(resources.bucket(project, repository.location)),
-        ]
-        for place in places:
-            if await self.authorizer.permitted(identity.principal, GRANTS[Permission.PULL], place):
-                return False
-        return True
+        if not identity.may_use_registry(False):
+            return frozenset()
+        access = identity.access
+        if access is not None and not any(each.location == request.location and each.actions == CATALOG_ACTIONS for each in access):
+            return frozenset(resources.of_name(each.location, each.name) for each in access if each.name)
+        return await self.authorizer.places(identity.principal, GRANTS[Permission.PULL])
 
     def note(self, request: Request, error: RoadsteadError | None, status: int, repository: Repository | None) -> None:
         """One line of the audit log; does not wait."""
@@ -267,7 +290,7 @@ class Gate:
         if repository is not None:
             project = resources.split_name(repository.name)[0]
             resource = resources.of_name(repository.location, repository.name)
-        outcome = Outcome.OK if error is None else Outcome.DENIED if status in (401, 403) else Outcome.FAILED
+        outcome = Outcome.OK if error is None else Outcome.DENIED if status in (401, 403, 429) else Outcome.FAILED
         self._audit.record(
             Entry(
                 at_us=self._now_us(),
@@ -301,14 +324,16 @@ class Gate:
         return "Bearer " + ",".join(parts)
 
 
+def _lists(identity: Identity, repository: Repository) -> bool:
+    """Whether a token that is limited to some repositories may tell of this one."""
+    if identity.access is None or any(each.location == repository.location and each.actions == CATALOG_ACTIONS for each in identity.access):
+        return True
+    return _covers(identity, Permission.PULL, repository)
+
+
 def _covers(identity: Identity, permission: Permission, repository: Repository) -> bool:
     action = ACTIONS[permission]
     return any(
         access.location == repository.location and access.name == repository.name and (action in access.actions)
         for access in identity.access or ()
     )
-
-
-def past_project(name: str) -> str:
-    """A place in the order of names behind every repository of this one's project: a slash is followed by a 0."""
-    return resources.name_prefix(resources.split_name(name)[0]) + "/\x7f"

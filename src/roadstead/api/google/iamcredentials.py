@@ -15,7 +15,7 @@ import msgspec
 from roadstead.api.google import json
 from roadstead.api.google.routing import Call, Route
 from roadstead.api.google.service_accounts import of_account
-from roadstead.errors import FieldInvalid, StateForbids
+from roadstead.errors import CredentialInvalid, FieldInvalid, StateForbids
 from roadstead.iam.service_accounts import ServiceAccount
 from roadstead.iam.tokens import Kind, audience
 
@@ -82,6 +82,10 @@ async def _account(call: Call, body: _Body) -> ServiceAccount:
     account = await call.services.service_accounts.get(call.variables["account"], call.variables["project"])
     if account.disabled:
         raise StateForbids(f"the service account {account.email} is disabled: enable it first")
+    try:
+        await call.services.principals.load(account.member, call.services.now_us())
+    except CredentialInvalid as error:
+        raise StateForbids(f"the project of the service account {account.email} is being deleted") from error
     return account
 
 

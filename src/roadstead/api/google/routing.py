@@ -106,6 +106,9 @@ class Call:
             token = json.bytes_of(self.parameter("pageToken")).decode()
         except UnicodeDecodeError as error:
             raise FieldInvalid("pageToken must be the nextPageToken of the page before") from error
+        if "\0" in token:
+            # PostgreSQL takes none, and no name has one.
+            raise FieldInvalid("pageToken must be the nextPageToken of the page before")
         return Page(min(int(text or 0) or default, most), token)
 
     async def require(self, permission: str, resource: str, asked_for: str = "") -> None:
@@ -251,7 +254,8 @@ class Edge:
         """
         Names in place of numbers, and the account's own project in place of `-`, because rights are kept under names.
 
-        What is not there stays as it was sent: nobody has rights on that, so it is answered like what is forbidden.
+        What is not there stays as it was sent: nobody has rights on that, so it is answered like what is forbidden. So does the number of
+        an account of another project than the path's: the answer must not say whose it is.
         """
         if any("/" in variables.get(name, "") for name in _NAMES):
             raise NotFound("a name in the path has a slash")
@@ -261,12 +265,13 @@ class Edge:
         with suppress(ResourceUnknown):
             if variables.get("project") == ANY_PROJECT and account:
                 variables["project"] = await self._services.service_accounts.project_of(account)
-            if account.isdigit():
-                variables["account"] = (await self._services.service_accounts.get(account)).email
         project = variables.get("project", "")
         if project.isascii() and project.isdigit() and len(project) < 19:
             with suppress(ResourceUnknown):
                 variables["project"] = await self._services.projects.id_of_number(int(project))
+        if account.isdigit():
+            with suppress(ResourceUnknown):
+                variables["account"] = (await self._services.service_accounts.get(account, variables.get("project") or ANY_PROJECT)).email
 
 
 def _refusal(request: Request, error: RoadsteadError) -> Response:
@@ -291,7 +296,8 @@ class _Record:
         outcome = Outcome.OK if status < 400 else Outcome.DENIED if status in (401, 403) else Outcome.FAILED
         entry = Entry(
             at_us=self._services.now_us(),
-            member=self.member,
+            # Of workload identity: whom the token that was made is for.
+            member=self.member or str(self.details.get("principal", "")),
             method=f"{request.method} {route.template}",
             project=resources.project_of(self.resource),
             resource=self.resource,

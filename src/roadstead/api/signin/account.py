@@ -12,6 +12,8 @@ from roadstead.iam.credentials import Credential, Kind
 from roadstead.iam.oauth import CLIENTS
 from roadstead.iam.passwords import check_new
 
+PROGRAMS = (Kind.REFRESH, Kind.DOCKER)
+"""What programs keep of a login."""
 DONE = {
     "password": "Your password was changed, and you were signed out everywhere else.",
     "second-factor-off": "One-time passwords are off.",
@@ -56,13 +58,14 @@ async def confirm_second_factor(services: Services, visited: Visit) -> Response:
         return await _show(services, visited, error)
     await services.throttle.succeeded(visited.request.client, person.email)
     services.note(visited, person.member, "account.second_factor.on", True)
+    await services.begin_session(visited, await services.people.get(person.email))
     return page(visited, "recovery.html", {"codes": codes})
 
 
 async def turn_second_factor_off(services: Services, visited: Visit) -> Response:
     person = visited.signed_in.person
     try:
-        await _confirm(services, visited)
+        await _confirm(services, visited, with_code=person.has_second_factor)
     except (CredentialInvalid, TooManyRequests, StateForbids) as error:
         services.note(visited, person.member, "account.second_factor.off", False)
         return await _show(services, visited, error)
@@ -74,7 +77,7 @@ async def turn_second_factor_off(services: Services, visited: Visit) -> Response
 async def end_one(services: Services, visited: Visit) -> Response:
     """A session or a program's login; only what is the person's own is found."""
     member, wanted = visited.signed_in.person.member, visited.form.get("id", "")
-    for kind in (Kind.SESSION, Kind.REFRESH):
+    for kind in (Kind.SESSION, *PROGRAMS):
         for each in await services.credentials.list(member, kind):
             if each.id == wanted:
                 await services.credentials.revoke_family(each.family)
@@ -90,7 +93,7 @@ async def end_all(services: Services, visited: Visit) -> Response:
     return redirect(visited, "/signin")
 
 
-async def _confirm(services: Services, visited: Visit) -> None:
+async def _confirm(services: Services, visited: Visit, *, with_code: bool = False) -> None:
     """A browser left open is not its owner. Raises CredentialInvalid, TooManyRequests, StateForbids."""
     person, address = visited.signed_in.person, visited.request.client
     if not person.has_password:
@@ -100,6 +103,8 @@ async def _confirm(services: Services, visited: Visit) -> None:
         await services.people.check_password(person.email, visited.form.get("current", ""))
     except CredentialInvalid as error:
         raise CredentialInvalid("the present password is wrong") from error
+    if with_code:
+        await services.second_factor.verify(person.email, visited.form.get("code", ""))
     await services.throttle.succeeded(address, person.email)
 
 
@@ -107,7 +112,7 @@ async def _show(services: Services, visited: Visit, error: RoadsteadError | None
     session = visited.signed_in
     person = session.person
     sessions = await services.credentials.list(person.member, Kind.SESSION)
-    programs = await services.credentials.list(person.member, Kind.REFRESH)
+    programs = [each for kind in PROGRAMS for each in await services.credentials.list(person.member, kind)]
     values = {
         "mark": visited.mark(True),
         "person": person,

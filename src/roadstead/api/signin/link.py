@@ -5,9 +5,8 @@ from __future__ import annotations
 from roadstead.api.messages import Response
 from roadstead.api.signin.browser import Visit, page, redirect
 from roadstead.api.signin.services import Services
-from roadstead.errors import CredentialInvalid, FieldInvalid, ResourceUnknown
+from roadstead.errors import CredentialInvalid, FieldInvalid, ResourceUnknown, TooManyRequests
 from roadstead.iam.credentials import Kind
-from roadstead.iam.passwords import check_new
 from roadstead.iam.people import Person, checked_name
 
 USED = "This link was used already or has expired. `roadstead admin` on the server makes a new one."
@@ -25,18 +24,21 @@ async def use(services: Services, visited: Visit) -> Response:
     token, chosen, name = (visited.form.get(field, "") for field in ("token", "password", "name"))
     person = await _whose(services, token)
     try:
-        check_new(chosen, person.email)
         checked_name(name)
         if chosen != visited.form.get("again", ""):
             raise FieldInvalid("the two passwords are not the same")
+        # Before the link is used up: a busy server hashes no password.
+        hashed = await services.people.hashed(person.email, chosen)
     except FieldInvalid as error:
         return _form(visited, person, token, name[:200], error.message, 400)
+    except TooManyRequests as error:
+        return _form(visited, person, token, name[:200], error.message, 429, error.retry_after_seconds)
     try:
         await services.credentials.redeem(token, Kind.LINK)
     except CredentialInvalid as error:
         raise CredentialInvalid(USED) from error
     await services.people.set_name(person.email, name)
-    person = await services.people.set_password(person.email, chosen)
+    person = await services.people.set_hashed(person.email, hashed)
     services.note(visited, person.member, "signin.link", True)
     if person.has_second_factor:
         return redirect(visited, "/signin")
@@ -56,6 +58,9 @@ async def _whose(services: Services, token: str) -> Person:
     return person
 
 
-def _form(visited: Visit, person: Person, token: str, name: str, problem: str = "", status: int = 200) -> Response:
+def _form(
+    visited: Visit, person: Person, token: str, name: str, problem: str = "", status: int = 200, retry_after_seconds: int = 0
+) -> Response:
     values = {"mark": visited.mark(False), "email": person.email, "name": name, "token": token, "problem": problem}
-    return page(visited, "link.html", values, status)
+    headers = {"retry-after": str(retry_after_seconds)} if retry_after_seconds else {}
+    return page(visited, "link.html", values, status, headers=headers)

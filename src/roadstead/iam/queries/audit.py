@@ -75,7 +75,6 @@ def end_of_window(conditions: frozenset[str]) -> Statement:
 
 
 NEWEST = Statement(select(func.max(a.id)))
-# Ids grow, so this many of them are at most this many rows.
 TRIM_OLD = Statement(
     delete(schema.audit_log).where(
         a.id.in_(
@@ -87,8 +86,21 @@ TRIM_OLD = Statement(
         )
     )
 )
-TRIM_MANY = Statement(
-    delete(schema.audit_log).where(
-        a.id.in_(select(a.id).where(a.id <= bindparam("up_to")).order_by(a.id).limit(bindparam("most")).with_for_update(skip_locked=True))
-    )
-)
+
+
+def _last_kept(*conditions: ColumnElement[bool]) -> Statement:
+    """(at_us, id) of the newest row that is one too many, after :skip; none if there are not so many. Along an index."""
+    newest_first = select(a.at_us, a.id).where(and_(True, *conditions)).order_by(a.at_us.desc(), a.id.desc())
+    return Statement(newest_first.limit(1).offset(bindparam("skip")))
+
+
+def _up_to(*conditions: ColumnElement[bool]) -> Statement:
+    """Delete at most :most of the rows up to that one, oldest first."""
+    place = tuple_(bindparam("up_to_us", type_=a.at_us.type), bindparam("up_to_id", type_=a.id.type))
+    oldest = select(a.id).where(and_(True, *conditions, tuple_(a.at_us, a.id) <= place)).order_by(a.at_us, a.id)
+    return Statement(delete(schema.audit_log).where(a.id.in_(oldest.limit(bindparam("most")).with_for_update(skip_locked=True))))
+
+
+_OF_NOBODY = a.member == ""
+LAST, TRIM_MANY = _last_kept(), _up_to()
+LAST_STRANGE, TRIM_STRANGE = _last_kept(_OF_NOBODY), _up_to(_OF_NOBODY)

@@ -17,6 +17,10 @@ j = schema.projects.c
 w = schema.workload_pools.c
 
 GET = Statement(select(p.version, p.bindings, p.revision).where(p.resource == bindparam("resource")))
+SEVERAL = 16
+GET_SEVERAL = Statement(
+    select(p.version, p.bindings, p.revision, p.resource).where(p.resource.in_([bindparam(f"r{index}") for index in range(SEVERAL)]))
+)
 LOCK = Statement(select(p.revision).where(p.resource == bindparam("resource")).with_for_update())
 _put = postgresql.insert(schema.policies).values(
     resource=bindparam("resource"),
@@ -33,8 +37,11 @@ PUT = Statement(
     )
 )
 DELETE = Statement(delete(schema.policies).where(p.resource == bindparam("resource")))
-BELOW = Statement(
-    select(p.resource).where(p.resource > bindparam("first"), p.resource < bindparam("end")).order_by(p.resource).limit(bindparam("most"))
+AFTER = Statement(
+    select(p.version, p.bindings, p.revision, p.resource)
+    .where(p.resource > bindparam("after"))
+    .order_by(p.resource)
+    .limit(bindparam("most"))
 )
 CUSTOM_ROLE = Statement(select(r.permissions).where(r.name == bindparam("name"), r.deleted_at_us.is_(None), r.stage != "DISABLED"))
 

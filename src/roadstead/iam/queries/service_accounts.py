@@ -64,6 +64,7 @@ DELETE = Statement(delete(schema.service_accounts).where(a.email == bindparam("a
 DELETE_KEYS = Statement(delete(schema.service_account_keys).where(schema.service_account_keys.c.email == bindparam("account")))
 DELETE_MEMBERSHIPS = Statement(delete(schema.group_members).where(schema.group_members.c.member == bindparam("whose")))
 DELETE_CREDENTIALS = Statement(delete(schema.credentials).where(schema.credentials.c.member == bindparam("whose")))
+DELETE_POLICY = Statement(delete(schema.policies).where(p.resource == bindparam("whose")))
 # pattern: nothing in an account's e-mail address means anything to LIKE.
 LOCK_POLICIES_WITH = Statement(
     select(p.resource, p.bindings).where(p.bindings.like(bindparam("pattern"))).order_by(p.resource).with_for_update()
