@@ -16,12 +16,11 @@ from sqlalchemy import bindparam, delete, insert, select, text, update
 
 from roadstead.db import schema
 from roadstead.db.database import Database, Statement, Transaction
-from roadstead.db.migrate import migrate_postgres, migrate_sqlite
 from roadstead.db.postgres import PostgresDatabase
 from roadstead.db.sqlite import SQLiteDatabase, connect
 from roadstead.errors import RequestInvalid, StorageBroken
 from roadstead.registry import queries
-from tests.kit.engines import ENGINES
+from tests.kit.schemas import new_database, new_file
 
 pytestmark = pytest.mark.anyio
 
@@ -45,7 +44,7 @@ class Failed(Exception):
 
 
 def sqlite(folder: Path) -> Open:
-    migrate_sqlite(folder / "registry.sqlite")
+    new_file(folder / "registry.sqlite")
     return lambda: SQLiteDatabase(folder / "registry.sqlite")
 
 
@@ -53,8 +52,7 @@ def postgres(folder: Path) -> Open:
     """The folder only keeps the address of a database of its own, for other processes."""
     file = folder / "address"
     if not file.exists():
-        file.write_text(ENGINES.postgres().new_database())
-        asyncio.run(migrate_postgres(file.read_text()))
+        file.write_text(new_database())
     address = file.read_text()
     return lambda: PostgresDatabase(address, CONNECTIONS)
 

@@ -74,10 +74,10 @@ class Postgres:
             time.sleep(0.05)
         return self
 
-    def new_database(self) -> str:
-        """Its address. Each test server has one of its own."""
+    def new_database(self, template: str = "template1") -> str:
+        """Its address. Each test server has one of its own. template: the name of one that it begins as a copy of."""
         name = f"r{secrets.token_hex(6)}"
-        self.sql("postgres", f"CREATE DATABASE {name}")
+        self.sql("postgres", f"CREATE DATABASE {name} TEMPLATE {template}")
         return self.url(name)
 
     def psql(self, address: str) -> list[str]:

@@ -6,16 +6,11 @@ services that they can call.
 from __future__ import annotations
 
 import asyncio
-import atexit
 import concurrent.futures
-import functools
 import html
 import re
-import shutil
 import socket
-import sqlite3
 import ssl
-import tempfile
 import threading
 import time
 from collections.abc import Coroutine, Iterator
@@ -30,11 +25,11 @@ from roadstead.accounts import Accounts, accounts
 from roadstead.api.app import Application
 from roadstead.api.http1 import RegistryProtocol
 from roadstead.config import DEFAULT_LOCATION, Settings
-from roadstead.db.migrate import migrate_sqlite
 from roadstead.db.sqlite import SQLiteDatabase
 from roadstead.edges import Edges
 from roadstead.iam.generation import SharedNumber
 from roadstead.metrics import Board, Recorder
+from tests.kit.schemas import new_file
 
 T = TypeVar("T")
 PASSWORD = "four quiet herons wade"
@@ -90,7 +85,7 @@ class Site:
     async def _serve(self) -> None:
         try:
             file = self.folder / "registry.sqlite"
-            shutil.copy(_migrated(), file)
+            new_file(file)
             self.database = SQLiteDatabase(file)
             self.known = await accounts(self._settings, self.database, SharedNumber(), self.clock)
             edges = Edges.of(self._settings, self.known, self.clock)
@@ -109,17 +104,6 @@ class Site:
         self._loop.call_soon(self._ready.set_result, None)
         await self._server.serve([self._socket])
         await self.database.close()
-
-
-@functools.cache
-def _migrated() -> Path:
-    """A new database, made once: to make one takes longer than most tests."""
-    file = Path(tempfile.mkdtemp(prefix="roadstead-site-")) / "registry.sqlite"
-    atexit.register(shutil.rmtree, file.parent)
-    migrate_sqlite(file)
-    with sqlite3.connect(file) as connection:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    return file
 
 
 async def _nothing(scope: object, receive: object, send: object) -> None:
