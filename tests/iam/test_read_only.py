@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 
 from roadstead.db.database import Database
+from roadstead.db.postgres import PostgresDatabase
 from roadstead.db.sqlite import SQLiteDatabase
 from tests.kit.accounts import Installation
 
@@ -41,7 +42,8 @@ def test_tokens_and_keys_go_on_while_nothing_is_written_and_a_password_is_told_t
 
 def with_database(installation: Installation, work: Callable[[Database], Coroutine[Any, Any, None]]) -> None:
     async def run() -> None:
-        database = SQLiteDatabase(installation.server.data / "registry.sqlite")
+        address = installation.server.env.get("ROADSTEAD_DATABASE", "")
+        database: Database = PostgresDatabase(address, 2) if address else SQLiteDatabase(installation.server.data / "registry.sqlite")
         await work(database)
         await database.close()
 
