@@ -18,7 +18,7 @@ OWN_ENGINES := $(addprefix --ignore=tests/,oci house flows/test_many_nodes.py fl
                $(addprefix --ignore-glob=tests/,conformance/test_login_*.py conformance/test_gcloud_login.py conformance/test_credential_helper.py \
                  conformance/test_private_authority.py cli/test_auth.py cli/test_policies.py cli/test_*_command.py operations/test_tls.py \
                  $(addprefix iam/test_,conditions.py members.py roles.py decide.py tokens.py keys.py signing.py service_accounts.py revocation.py \
-                 credentials.py people.py throttle.py audit.py federation.py signin.py oauth.py openid.py expiry.py))
+                 credentials.py people.py throttle.py audit.py federation.py signin.py oauth.py openid.py expiry.py matrix.py admin.py))
 PARALLEL := -n $(WORKERS) --dist loadfile
 
 .DEFAULT_GOAL := help
