@@ -35,8 +35,7 @@ test: $(VENV)/ready-to-test ## install what the tests need, then run everything:
 	@$(MAKE) --no-print-directory static
 	$(PYTEST) -m 'not slow' $(PARALLEL) $(ARGS)
 	@$(MAKE) --no-print-directory test-engines
-	$(PYTEST) -m slow tests/conformance tests/iam tests/cli $(PARALLEL) $(ARGS)
-	$(PYTEST) -m slow $(addprefix --ignore=tests/,conformance iam cli) $(ARGS)
+	$(PYTEST) -m slow $(PARALLEL) $(ARGS)
 
 test-fast: $(VENV)/ready-to-test ## the tests that take no more than a few seconds each, without other people's programs and servers
 	$(PYTEST) -m 'not slow' -k 'not postgres' --ignore=tests/conformance $(PARALLEL) $(ARGS)
