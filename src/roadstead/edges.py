@@ -126,7 +126,6 @@ def _services(settings: Settings, known: Accounts, now_us: Callable[[], int]) ->
         authorizer=known.authorizer,
         custom_roles=known.custom_roles,
         federation=known.federation,
-        generation=known.generation,
         keys=known.keys,
         people=known.people,
         policies=known.policies,

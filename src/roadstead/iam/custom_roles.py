@@ -59,15 +59,13 @@ class CustomRoles:
             raise FieldInvalid("a role's id has 3 to 64 letters, digits, `_` and `.`", {"roleId": role_id[:100]})
         role = CustomRole(f"{parent}/roles/{role_id}", title, description, frozenset(permissions), stage, 1, None)
         _check(role)
-        async with self._database.transaction() as tx:
+        async with self._generation.change() as tx:
             added = await tx.run(
                 queries.ADD,
                 {"name": role.name, "title": title, "description": description, "permissions": _encoded(role.permissions), "stage": stage},
             )
             if not added:
                 raise AlreadyExists(f"A role named {role_id} in {parent} already exists.", {"role": role.name})
-            await self._generation.bump(tx)
-        await self._generation.seen()
         return role
 
     async def get(self, name: str) -> CustomRole:
@@ -125,7 +123,7 @@ class CustomRoles:
             return await tx.run(queries.DELETE_OLD, {"before_us": self._earliest_us()})
 
     async def _change(self, name: str, etag: bytes, change: Callable[[CustomRole], CustomRole]) -> CustomRole:
-        async with self._database.transaction() as tx:
+        async with self._generation.change() as tx:
             found = self._found(await tx.one(queries.LOCK, {"role": _clean(name)}), name)
             if etag and etag != found.etag:
                 raise Conflict("the role was changed meanwhile: read it again, then write")
@@ -142,8 +140,6 @@ class CustomRoles:
                     "new_deleted_at_us": changed.deleted_at_us,
                 },
             )
-            await self._generation.bump(tx)
-        await self._generation.seen()
         return replace(changed, revision=found.revision + 1)
 
     def _earliest_us(self) -> int:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import fcntl
 import mmap
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from roadstead.db.database import Database, Transaction
 from roadstead.iam.queries import generations
@@ -56,11 +58,22 @@ class Generation:
 
     @property
     def value(self) -> int:
-        return self._shared.get()
+        return self.numbers[0]
+
+    @asynccontextmanager
+    async def change(self) -> AsyncIterator[Transaction]:
+        """
+        A transaction that changes rights or accounts. What it changes is known to all processes of this machine when the block has ended
+        without an error. Raises what Database.transaction does.
+        """
+        async with self._database.transaction() as tx:
+            yield tx
+            await self.bump(tx)
+        await self.seen()
 
     async def bump(self, tx: Transaction) -> None:
         """
-        In the transaction that changes something, as its last statement.
+        For a transaction that may turn out to change nothing: as its last statement, where it does. change() is for all others.
 
         Caches may be filled anew between this and the commit, with what was before; so whoever commits calls seen() afterwards.
         """

@@ -7,11 +7,10 @@ so that whoever leaves a group there leaves it here too, for tokens and sessions
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from roadstead.db.database import Database, Reader, Transaction
+from roadstead.db.database import Database, Reader
 from roadstead.errors import AlreadyExists, FieldInvalid, ResourceUnknown
 from roadstead.iam.generation import Generation
 from roadstead.iam.members import parse_member
@@ -45,7 +44,7 @@ class Groups:
     async def create(self, email: str, name: str = "") -> Group:
         """Raises FieldInvalid, AlreadyExists."""
         group = Group(canonical_email(email), checked_name(name), self._now_us())
-        async with self._change() as tx:
+        async with self._generation.change() as tx:
             if await tx.run(queries.ADD_GROUP, {"email": group.email, "name": group.name, "now_us": group.created_at_us}) == 0:
                 raise AlreadyExists(f"there is a group {group.email} already", {"email": group.email})
         return group
@@ -55,7 +54,7 @@ class Groups:
 
     async def delete(self, email: str) -> None:
         """With all that was added to it here. Raises ResourceUnknown."""
-        async with self._change() as tx:
+        async with self._generation.change() as tx:
             if await tx.run(queries.DELETE_GROUP, {"which": email.lower()}) == 0:
                 raise _unknown(email)
             await tx.run(queries.EMPTY_GROUP, {"which": email.lower()})
@@ -65,14 +64,14 @@ class Groups:
         canonical = parse_member(member)
         if not canonical.startswith(("user:", "serviceAccount:")):
             raise FieldInvalid("the members of a group are people and service accounts", {"member": member[:300]})
-        async with self._change() as tx:
+        async with self._generation.change() as tx:
             if await tx.one(queries.GET_GROUP, {"which": email.lower()}) is None:
                 raise _unknown(email)
             await tx.run(queries.ADD_TO_GROUP, {"member": canonical, "group": email.lower(), "source": ""})
 
     async def remove_member(self, email: str, member: str) -> None:
         """Raises MemberInvalid, ResourceUnknown."""
-        async with self._change() as tx:
+        async with self._generation.change() as tx:
             if await tx.run(queries.REMOVE_FROM_GROUP, {"whose": parse_member(member), "which": email.lower()}) == 0:
                 raise ResourceUnknown(f"{member} was not added to {email} here")
 
@@ -91,17 +90,10 @@ class Groups:
         parameters = {"whose": member, "from_source": source}
         if kept == {row[0] for row in await self._database.all(queries.GROUPS_FROM, parameters)}:
             return
-        async with self._change() as tx:
+        async with self._generation.change() as tx:
             await tx.run(queries.LEAVE_FROM, parameters)
             for group in sorted(kept):
                 await tx.run(queries.ADD_TO_GROUP, {"member": member, "group": group, "source": source})
-
-    @asynccontextmanager
-    async def _change(self) -> AsyncIterator[Transaction]:
-        async with self._database.transaction() as tx:
-            yield tx
-            await self._generation.bump(tx)
-        await self._generation.seen()
 
 
 async def groups_of(reader: Reader, member: str) -> frozenset[str]:

@@ -204,13 +204,11 @@ class Keys:
 
     async def delete(self, account: str, key_id: str, project: str = ANY_PROJECT) -> None:
         """For ever, with the tokens that were made with it. Raises ResourceUnknown."""
-        async with self._database.transaction() as tx:
+        async with self._generation.change() as tx:
             found = await locked(tx, account, project)
             if not await tx.run(queries.DELETE, {"key": _checked(key_id), "account": found.email}):
                 raise _unknown(key_id)
             await revoke_key(tx, key_id, self._now_us())
-            await self._generation.bump(tx)
-        await self._generation.seen()
 
     async def expiring(self, within_seconds: int, most: int = 1000) -> Listed:
         """Those in use that end within this time, the next one first: whom to warn."""
@@ -334,15 +332,13 @@ class Keys:
             raise CredentialInvalid(f"the token lives longer than {most_seconds} seconds")
 
     async def _set_disabled(self, account: str, key_id: str, project: str, *, disabled: bool) -> None:
-        async with self._database.transaction() as tx:
+        async with self._generation.change() as tx:
             found = await locked(tx, account, project)
             values = {"key": _checked(key_id), "account": found.email, "new_disabled": int(disabled)}
             if not await tx.run(queries.SET_DISABLED, values):
                 raise _unknown(key_id)
             if disabled:
                 await revoke_key(tx, key_id, self._now_us())
-            await self._generation.bump(tx)
-        await self._generation.seen()
 
     async def _add(self, key: ServiceAccountKey, project: str) -> ServiceAccountKey:
         async with self._database.transaction() as tx:

@@ -8,8 +8,7 @@ move it to now, and take effect in every process of this machine before they are
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from roadstead.db.database import Database, Row, Transaction
@@ -74,7 +73,7 @@ class People:
             "subject": subject or None,
             "now_us": self._now_us(),
         }
-        async with self._change() as tx:
+        async with self._generation.change() as tx:
             if await tx.run(queries.ADD, row) == 0:
                 raise AlreadyExists(f"there is an account for {address} already", {"email": address})
         return await self.get(address)
@@ -121,7 +120,7 @@ class People:
 
     async def set_hashed(self, email: str, hashed: str) -> Person:
         """What hashed() gave. Raises ResourceUnknown."""
-        async with self._change() as tx:
+        async with self._generation.change() as tx:
             person = await locked(tx, email)
             await tx.run(queries.SET_PASSWORD, {"who": person.email, "hash": hashed, "now_us": self._now_us()})
             await void_secrets(tx, person)
@@ -129,7 +128,7 @@ class People:
 
     async def set_name(self, email: str, name: str) -> None:
         """Raises FieldInvalid, ResourceUnknown."""
-        async with self._change() as tx:
+        async with self._generation.change() as tx:
             person = await locked(tx, email)
             await tx.run(queries.SET_NAME, {"who": person.email, "new_name": checked_name(name)})
 
@@ -140,7 +139,7 @@ class People:
         Raises ResourceUnknown, AlreadyExists (it is somebody else's), StateForbids (the person has another there).
         """
         owner = await self.of_subject(issuer, subject)
-        async with self._change() as tx:
+        async with self._generation.change() as tx:
             person = await locked(tx, email)
             if owner is not None and owner.email != person.email:
                 raise AlreadyExists("this account of the provider belongs to another person here")
@@ -150,27 +149,27 @@ class People:
 
     async def disable(self, email: str) -> None:
         """No login, no token and no session of the person is good any more. Raises ResourceUnknown."""
-        async with self._change() as tx:
+        async with self._generation.change() as tx:
             person = await locked(tx, email)
             await tx.run(queries.SET_DISABLED, {"who": person.email, "is_disabled": 1, "now_us": self._now_us()})
             await void_secrets(tx, person)
 
     async def enable(self, email: str) -> None:
         """What was issued before stays void. Raises ResourceUnknown."""
-        async with self._change() as tx:
+        async with self._generation.change() as tx:
             person = await locked(tx, email)
             await tx.run(queries.SET_DISABLED, {"who": person.email, "is_disabled": 0, "now_us": self._now_us()})
 
     async def sign_out_everywhere(self, email: str) -> None:
         """Raises ResourceUnknown."""
-        async with self._change() as tx:
+        async with self._generation.change() as tx:
             person = await locked(tx, email)
             await tx.run(queries.SET_VALID_FROM, {"who": person.email, "now_us": self._now_us()})
             await void_secrets(tx, person)
 
     async def delete(self, email: str) -> None:
         """With memberships in groups. Policies keep naming the e-mail, as at Google. Raises ResourceUnknown."""
-        async with self._change() as tx:
+        async with self._generation.change() as tx:
             person = await locked(tx, email)
             await tx.run(secret_queries.DELETE_ALL_OF_MEMBER, {"whose": person.member})
             await tx.run(queries.LEAVE_ALL, {"whose": person.member})
@@ -186,13 +185,6 @@ class People:
         renewed = await self._passwords.hashed(password)
         async with self._database.transaction() as tx:
             await tx.run(queries.REHASH, {"who": row[0], "old_hash": row[3], "new_hash": renewed})
-
-    @asynccontextmanager
-    async def _change(self) -> AsyncIterator[Transaction]:
-        async with self._database.transaction() as tx:
-            yield tx
-            await self._generation.bump(tx)
-        await self._generation.seen()
 
 
 async def locked(tx: Transaction, email: str) -> Person:

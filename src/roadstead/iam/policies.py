@@ -42,14 +42,11 @@ class Policies:
         Raises PolicyInvalid, MemberInvalid, ConditionInvalid, Conflict.
         """
         bindings = validate(policy.bindings, policy.version)
-        async with self._database.transaction() as tx:
-            stored = await self.put(tx, resource, Policy(bindings, b"", policy.version), etag)
-            await self._generation.bump(tx)
-        await self._generation.seen()
-        return stored
+        async with self._generation.change() as tx:
+            return await self.put(tx, resource, Policy(bindings, b"", policy.version), etag)
 
     async def put(self, tx: Transaction, resource: str, policy: Policy, etag: bytes | None = None) -> Policy:
-        """set(), in somebody's transaction, who bumps the generation; bindings are valid already."""
+        """set(), in somebody's transaction, who opened it with Generation.change(); bindings are valid already."""
         row = await tx.one(queries.LOCK, {"resource": resource})
         revision = int(row[0]) if row else 0
         if etag and etag != _etag(revision):

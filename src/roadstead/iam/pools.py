@@ -106,15 +106,13 @@ class Pools:
         """Raises FieldInvalid, AlreadyExists."""
         _check_id(pool.name)
         _check_texts(pool.display_name, pool.description)
-        async with self._database.transaction() as tx:
+        async with self._generation.change() as tx:
             if await tx.one(queries.LOCK_POOL, {"name": pool.name}):
                 raise _exists("pool", pool.name)
             await _check_number(tx, queries.NUMBER_OF_POOLS, {"project": pool.project}, MOST_POOLS)
             values = {"name": pool.name, "project": pool.project}
             texts = {"display_name": pool.display_name, "description": pool.description}
             await tx.run(queries.ADD_POOL, {**values, **texts, "disabled": int(pool.disabled)})
-            await self._generation.bump(tx)
-        await self._generation.seen()
         return replace(pool, deleted_at_us=None)
 
     async def get_pool(self, name: str) -> Pool:
@@ -142,7 +140,7 @@ class Pools:
         return await self._change_pool(name, lambda pool: replace(_dead(pool), deleted_at_us=None))
 
     async def _change_pool(self, name: str, change: Callable[[Pool], Pool]) -> Pool:
-        async with self._database.transaction() as tx:
+        async with self._generation.change() as tx:
             row = await tx.one(queries.LOCK_POOL, {"name": name})
             if row is None:
                 raise _unknown(name)
@@ -151,15 +149,13 @@ class Pools:
             texts = {"display_name": pool.display_name, "description": pool.description}
             changes = {**texts, "disabled": int(pool.disabled), "deleted_at_us": pool.deleted_at_us}
             await tx.run(queries.CHANGE_POOL, {"the_name": name, **changes})
-            await self._generation.bump(tx)
-        await self._generation.seen()
         return pool
 
     async def create_provider(self, provider: Provider) -> Provider:
         """Raises FieldInvalid, ConditionInvalid, AlreadyExists, ResourceUnknown for the pool."""
         _check_id(provider.name)
         check(provider)
-        async with self._database.transaction() as tx:
+        async with self._generation.change() as tx:
             row = await tx.one(queries.LOCK_POOL, {"name": provider.pool})
             if row is None:
                 raise _unknown(provider.pool)
@@ -168,8 +164,6 @@ class Pools:
                 raise _exists("provider", provider.name)
             await _check_number(tx, queries.NUMBER_OF_PROVIDERS, {"pool": provider.pool}, MOST_PROVIDERS)
             await tx.run(queries.ADD_PROVIDER, {"name": provider.name, "pool": provider.pool, **_values(provider)})
-            await self._generation.bump(tx)
-        await self._generation.seen()
         return replace(provider, deleted_at_us=None)
 
     async def get_provider(self, name: str) -> Provider:
@@ -197,15 +191,13 @@ class Pools:
         return await self._change_provider(name, lambda provider: replace(_dead(provider), deleted_at_us=None))
 
     async def _change_provider(self, name: str, change: Callable[[Provider], Provider]) -> Provider:
-        async with self._database.transaction() as tx:
+        async with self._generation.change() as tx:
             row = await tx.one(queries.LOCK_PROVIDER, {"name": name})
             if row is None:
                 raise _unknown(name)
             provider = change(_provider(row))
             check(provider)
             await tx.run(queries.CHANGE_PROVIDER, {"the_name": name, "deleted_at_us": provider.deleted_at_us, **_values(provider)})
-            await self._generation.bump(tx)
-        await self._generation.seen()
         return provider
 
     async def purge(self) -> None:

@@ -98,22 +98,18 @@ class Projects:
         given = dict(labels or {})
         _check(name or project_id, given)
         owners = validate((Binding(OWNER, (creator,)),)) if creator else ()
-        async with self._database.transaction() as tx:
+        async with self._generation.change() as tx:
             await self._add(tx, project_id, name or project_id, given)
             for service in services.OF_NEW_PROJECTS:
                 await tx.run(queries.ENABLE, {"project": project_id, "service": service, "now_us": self._now_us()})
             if owners:
                 await self._policies.put(tx, resources.project(project_id), Policy(owners))
-            await self._generation.bump(tx)
-        await self._generation.seen()
         return await self.get(project_id)
 
     async def adopt(self, project_id: str) -> None:
         """One that has images from before there were accounts, whatever its id looks like. Raises AlreadyExists."""
-        async with self._database.transaction() as tx:
+        async with self._generation.change() as tx:
             await self._add(tx, project_id, project_id, {})
-            await self._generation.bump(tx)
-        await self._generation.seen()
 
     async def suggest(self, name: str) -> str:
         """An id that nobody has, from a name: `Tutorial Project` → `tutorial-project-268109`."""
@@ -203,12 +199,10 @@ class Projects:
     async def enable(self, project_id: str, asked: Sequence[str]) -> frozenset[str]:
         """The services, and what they need; those that are on now. Raises ResourceUnknown, StateForbids, FieldInvalid."""
         wanted = services.with_needs(asked)
-        async with self._database.transaction() as tx:
+        async with self._generation.change() as tx:
             _active(await _locked(tx, project_id))
             for service in sorted(wanted):
                 await tx.run(queries.ENABLE, {"project": project_id, "service": service, "now_us": self._now_us()})
-            await self._generation.bump(tx)
-        await self._generation.seen()
         return wanted
 
     async def disable(self, project_id: str, service: str, *, with_dependents: bool = False) -> None:
@@ -218,7 +212,7 @@ class Projects:
         Raises ResourceUnknown, FieldInvalid; StateForbids when others need it or it is not on.
         """
         services.check(service)
-        async with self._database.transaction() as tx:
+        async with self._generation.change() as tx:
             _active(await _locked(tx, project_id))
             enabled = {str(row[0]) for row in await tx.all(queries.SERVICES, {"project": project_id})}
             if service not in enabled:
@@ -232,8 +226,6 @@ class Projects:
                 )
             for each in sorted(off):
                 await tx.run(queries.DISABLE, {"project": project_id, "which": each})
-            await self._generation.bump(tx)
-        await self._generation.seen()
 
     async def _standing(self, project_id: str) -> _Standing:
         generation = self._generation.value
@@ -261,11 +253,9 @@ class Projects:
         raise AlreadyExists("Requested entity already exists: choose another project id", {"project": project_id})
 
     async def _change(self, project_id: str, change: Callable[[Project], Project]) -> Project:
-        async with self._database.transaction() as tx:
+        async with self._generation.change() as tx:
             changed = change(await _locked(tx, project_id))
             await self._save(tx, changed)
-            await self._generation.bump(tx)
-        await self._generation.seen()
         return await self.get(project_id)
 
     async def _save(self, tx: Transaction, project: Project) -> None:

@@ -35,10 +35,8 @@ class Revocations:
         until_us = now_us + LONGEST_LIFE_SECONDS * _US if expires_at_us is None else expires_at_us
         if not token_id_or_family or until_us <= now_us:
             return
-        async with self._database.transaction() as tx:
+        async with self._generation.change() as tx:
             await tx.run(queries.ADD, {"id": token_id_or_family, "expires_at_us": until_us})
-            await self._generation.bump(tx)
-        await self._generation.seen()
 
     async def is_revoked(self, claims: Claims) -> bool:
         """The token or its family. Queries once after each change of accounts or rights, else never."""

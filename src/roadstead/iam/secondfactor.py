@@ -76,7 +76,7 @@ class SecondFactor:
         The recovery codes, which are shown this once. Raises CredentialInvalid, ResourceUnknown.
         """
         codes = [_recovery_code() for _ in range(RECOVERY_CODES)]
-        async with self._database.transaction() as tx:
+        async with self._generation.change() as tx:
             row = await tx.one(queries.LOCK, {"who": email.lower()})
             if row is None:
                 raise unknown(email)
@@ -95,8 +95,6 @@ class SecondFactor:
                 await keep(
                     tx, Kind.RECOVERY, _kept(row[0], each.replace("-", "")), member, "", self._now_us(), RECOVERY_SECONDS, {}, family
                 )
-            await self._generation.bump(tx)
-        await self._generation.seen()
         return codes
 
     async def verify(self, email: str, code: str) -> None:

@@ -107,7 +107,7 @@ class ServiceAccounts:
             )
         _check_texts(display_name, description)
         email = email_of(project, account_id)
-        async with self._database.transaction() as tx:
+        async with self._generation.change() as tx:
             row = await tx.one(queries.LOCK_BY_EMAIL, {"name": email})
             before = _account(row) if row else None
             if before and before.deleted_at_us is None:
@@ -126,8 +126,6 @@ class ServiceAccounts:
             }
             if not await tx.run(queries.ADD, values):
                 raise _exists(account_id, project)
-            await self._generation.bump(tx)
-        await self._generation.seen()
         return await self.get(email)
 
     async def get(self, account: str, project: str = ANY_PROJECT) -> ServiceAccount:
@@ -195,13 +193,11 @@ class ServiceAccounts:
         """By its number only, because its address may be another's now. Its keys work again. Raises ResourceUnknown."""
         earliest_us = self._now_us() - UNDELETE_SECONDS * _US
         _check_name(unique_id)
-        async with self._database.transaction() as tx:
+        async with self._generation.change() as tx:
             found = _found(await tx.one(queries.LOCK_BY_ID, {"name": unique_id}), unique_id, project, deleted=True)
             if (found.deleted_at_us or 0) <= earliest_us:
                 raise _unknown(unique_id)
             await _save(tx, replace(found, deleted_at_us=None))
-            await self._generation.bump(tx)
-        await self._generation.seen()
         return await self.get(found.email)
 
     async def purge(self) -> int:
@@ -220,10 +216,8 @@ class ServiceAccounts:
         return gone
 
     async def _change(self, account: str, project: str, change: Callable[[ServiceAccount], ServiceAccount]) -> None:
-        async with self._database.transaction() as tx:
+        async with self._generation.change() as tx:
             await _save(tx, change(await locked(tx, account, project)))
-            await self._generation.bump(tx)
-        await self._generation.seen()
 
     async def _forget(self, tx: Transaction, account: ServiceAccount) -> None:
         """

@@ -240,12 +240,7 @@ class Edge:
         elif route.permission != PUBLIC:
             await self._services.authorizer.require(identity.principal, route.permission, resource, asked_for)
         call = Call(request, variables, identity, self._services, resource, record.details)
-        try:
-            answer = await route.handler(call)
-        finally:
-            if not route.reads:
-                # What was changed is known to every process of this machine before the client hears of it.
-                await self._services.generation.seen()
+        answer = await route.handler(call)
         if isinstance(answer, Response):
             return answer
         return Response(200, [("content-type", "application/json; charset=UTF-8")], msgspec.json.encode(answer))

@@ -9,7 +9,6 @@ from roadstead.iam.audit import Audit
 from roadstead.iam.authorizer import Authorizer
 from roadstead.iam.custom_roles import CustomRoles
 from roadstead.iam.federation import Federation
-from roadstead.iam.generation import Generation
 from roadstead.iam.keys import Keys
 from roadstead.iam.people import People
 from roadstead.iam.policies import Policies
@@ -32,7 +31,6 @@ class Services:
     authorizer: Authorizer
     custom_roles: CustomRoles
     federation: Federation
-    generation: Generation
     keys: Keys
     people: People
     policies: Policies
