@@ -355,6 +355,6 @@ def test_deciding_imports_neither_input_nor_output() -> None:
 
     assert "roadstead.iam.decide" in brought
     assert set() == brought & {"asyncio", "socket", "sqlite3", "sqlalchemy", "httptools", "httpx", "pathlib", "threading", "zoneinfo"}
-    assert {"conditions", "decide", "members", "permissions", "resources", "roles", "times"} == {
+    assert {"cel", "conditions", "decide", "members", "permissions", "resources", "roles", "times"} == {
         name.removeprefix("roadstead.iam.") for name in brought if name.startswith("roadstead.iam.")
     }

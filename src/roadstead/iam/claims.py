@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from roadstead.errors import ConditionInvalid
+from roadstead.iam.cel import TEMPLATE, Reader, either, extracted
 
 MAX_BYTES = 4096
 MAX_DEPTH = 20
@@ -80,31 +81,25 @@ def parse(text: str, roots: Sequence[str]) -> Expression:
 
 
 _TOKEN = re.compile(
-    r"""[ \t\r\n]*(?:
-      (?P<string>[rR]?(?:"(?:[^"\\\r\n]|\\.)*"|'(?:[^'\\\r\n]|\\.)*'))
+    r"""(?P<string>[rR]?(?:"(?:[^"\\\r\n]|\\.)*"|'(?:[^'\\\r\n]|\\.)*'))
     | (?P<int>[0-9]{1,18}(?![\w.]))
     | (?P<name>[A-Za-z_][A-Za-z0-9_]*)
     | (?P<sign>&&|\|\||==|!=|<=|>=|[-+<>!()\[\],.?:])
-    | (?P<end>\Z)
-    )""",
+    | (?P<end>\Z)""",
     re.VERBOSE,
 )
-_ESCAPE = re.compile(r"\\(?:x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|(.))", re.DOTALL)
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", **{char: char for char in "\\\"'`?"}}
-_EXTRACT = re.compile(r"([^{}]*)\{[A-Za-z_][A-Za-z0-9_]*\}([^{}]*)")
 
 
-class _Parser:
+class _Parser(Reader):
     """Precedence as in CEL: conditional > disjunction > conjunction > relation > addition > unary > member > primary."""
 
     def __init__(self, text: str, roots: Sequence[str]) -> None:
         self.used: set[str] = set()
-        self._text = text
         self._roots = list(roots)
         self._bound: list[str] = []
-        self._depth = self._operations = self._position = self._start = 0
-        self._kind = self._word = ""
-        self._advance()
+        self._depth = self._operations = 0
+        super().__init__(text, "expression", _TOKEN, _ESCAPES)
 
     def expression(self) -> _Node:
         self._depth += 1
@@ -117,10 +112,6 @@ class _Parser:
             node = _conditional(node.evaluate, first.evaluate, self.expression().evaluate)
         self._depth -= 1
         return node
-
-    def end(self) -> None:
-        if self._kind != "end":
-            raise self._invalid(f"{self._word} is not expected")
 
     def _disjunction(self) -> _Node:
         node = self._conjunction()
@@ -165,7 +156,7 @@ class _Parser:
         while True:
             if self._take("."):
                 name = self._name()
-                node = self._called(node, name) if self._kind == "sign" and self._word == "(" else _selected(node, name)
+                node = self._called(node, name) if self._is_at("(") else _selected(node, name)
             elif self._take("["):
                 index = self.expression().evaluate
                 self._expect("]")
@@ -190,7 +181,7 @@ class _Parser:
             self._expect(")")
             return node
         if self._take("["):
-            items = [item.evaluate for item in self._items("]")]
+            items = [item.evaluate for item in self._items("]", self.expression)]
             return _Node(lambda scope: [item(scope) for item in items])
         raise self._invalid("it ends too early" if kind == "end" else f"{token} is not expected")
 
@@ -199,7 +190,7 @@ class _Parser:
         if name in _CONSTANTS:
             value = _CONSTANTS[name]
             return _Node(lambda scope: value)
-        if self._kind == "sign" and self._word == "(":
+        if self._is_at("("):
             return self._function(name)
         if name in self._roots:
             self.used.add(name)
@@ -239,11 +230,11 @@ class _Parser:
         return _Node(lambda scope: function(text(scope), *(other(scope) for other in others)))
 
     def _extract(self, node: _Node, arguments: list[_Node]) -> _Node:
-        template = _EXTRACT.fullmatch(arguments[0].literal or "") if len(arguments) == 1 else None
+        template = TEMPLATE.fullmatch(arguments[0].literal or "") if len(arguments) == 1 else None
         if template is None:
             raise self._invalid('extract() takes a template with one {name}, such as "repo:{repository}:"')
         before, after, text = template[1], template[2], node.evaluate
-        return _Node(lambda scope: _extracted(_text(text(scope)), before, after))
+        return _Node(lambda scope: extracted(_text(text(scope)), before, after))
 
     def _over(self, node: _Node, *, stop: bool) -> _Node:
         """`list.exists(x, condition)` and `list.all(x, condition)`."""
@@ -269,58 +260,13 @@ class _Parser:
 
     def _arguments(self) -> list[_Node]:
         self._expect("(")
-        return self._items(")")
-
-    def _items(self, closing: str) -> list[_Node]:
-        items: list[_Node] = []
-        while not self._take(closing):
-            if items:
-                self._expect(",")
-            items.append(self.expression())
-        return items
-
-    def _unescaped(self, text: str) -> str:
-        def char(found: re.Match[str]) -> str:
-            code = found[1] or found[2]
-            plain = chr(int(code, 16)) if code else _ESCAPES.get(found[3])
-            if plain is None or "\ud800" <= plain <= "\udfff":
-                raise self._invalid(f"there is no escape {found[0]}")
-            return plain
-
-        return _ESCAPE.sub(char, text)
-
-    def _name(self) -> str:
-        if self._kind != "name":
-            raise self._invalid("a name is missing")
-        name = self._word
-        self._advance()
-        return name
-
-    def _take(self, sign: str) -> bool:
-        if self._kind != "sign" or self._word != sign:
-            return False
-        self._advance()
-        return True
-
-    def _expect(self, sign: str) -> None:
-        if not self._take(sign):
-            raise self._invalid(f"{sign} is missing")
+        return self._items(")", self.expression)
 
     def _advance(self) -> None:
         self._operations += 1
         if self._operations > 3 * MAX_OPERATIONS:
             raise self._invalid("it is too long")
-        found = _TOKEN.match(self._text, self._position)
-        self._start = self._position
-        if found is None or found.lastgroup is None:
-            raise self._invalid("this is neither a name, a string, a whole number nor an operator")
-        self._kind, self._word = found.lastgroup, found[found.lastgroup]
-        self._start, self._position = found.start(self._kind), found.end()
-
-    def _invalid(self, reason: str) -> ConditionInvalid:
-        return ConditionInvalid(
-            f"the expression cannot be used: {reason} (at character {self._start + 1})", {"expression": self._text[:MAX_BYTES]}
-        )
+        super()._advance()
 
 
 _CONSTANTS: dict[str, object] = {"true": True, "false": False, "null": None}
@@ -331,19 +277,7 @@ def _conditional(condition: _Evaluate, first: _Evaluate, second: _Evaluate) -> _
 
 
 def _either(first: _Evaluate, second: _Evaluate, *, stop: bool) -> _Node:
-    """`||` (stop is True) and `&&`: one side that decides is enough, even if the other has no value (CEL, Logical operators)."""
-
-    def evaluate(scope: _Scope) -> object:
-        try:
-            if _bool(first(scope)) is stop:
-                return stop
-        except Unsaid:
-            if _bool(second(scope)) is stop:
-                return stop
-            raise
-        return _bool(second(scope))
-
-    return _Node(evaluate)
+    return _Node(either(lambda scope: _bool(first(scope)), lambda scope: _bool(second(scope)), stop=stop, unsaid=(Unsaid,)))
 
 
 def _binary(function: Callable[[object, object], object], left: _Evaluate, right: _Evaluate) -> _Node:
@@ -481,16 +415,6 @@ def _short(text: str) -> str:
     if len(text) > MAX_RESULT_CHARACTERS:
         raise Unsaid("a text becomes too long")
     return text
-
-
-def _extracted(text: str, before: str, after: str) -> str:
-    """What stands between the first `before` and the next `after`; empty if either is not there."""
-    start = text.find(before)
-    if start < 0:
-        return ""
-    start += len(before)
-    end = text.find(after, start) if after else len(text)
-    return "" if end < 0 else text[start:end]
 
 
 def _replaced(value: object, old: object, new: object) -> object:

@@ -25,6 +25,7 @@ from typing import cast
 
 from roadstead.errors import ConditionInvalid
 from roadstead.iam import times
+from roadstead.iam.cel import SURROGATE, TEMPLATE, Reader, either, extracted
 
 MAX_EXPRESSION_BYTES = 2048
 MAX_LOGICAL_OPERATORS = 12
@@ -87,7 +88,7 @@ def parse(expression: str) -> Condition:
     """Raises ConditionInvalid, which says where and why."""
     if len(expression) > MAX_EXPRESSION_BYTES or len(expression.encode(errors="surrogatepass")) > MAX_EXPRESSION_BYTES:
         raise ConditionInvalid(f"a condition's expression has {MAX_EXPRESSION_BYTES} bytes at most")
-    if _SURROGATE.search(expression):
+    if SURROGATE.search(expression):
         raise ConditionInvalid("a condition's expression is text, and half a surrogate pair is none")
     parser = _Parser(expression)
     node = parser.disjunction()
@@ -105,8 +106,6 @@ _TOKEN = re.compile(
     | (?P<end>\Z)""",
     re.VERBOSE,
 )
-_SURROGATE = re.compile("[\ud800-\udfff]")
-_ESCAPE = re.compile(r"\\(?:x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|(.))", re.DOTALL)
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "a": "\a", "b": "\b", "f": "\f", "v": "\v", **{char: char for char in "\\\"'`?"}}
 _COMPARISONS: dict[str, Callable[[Value, Value], bool]] = {
     "==": operator.eq,
@@ -150,19 +149,14 @@ _FIELDS: dict[str, Callable[[datetime], int]] = {
 }
 
 
-class _Parser:
+class _Parser(Reader):
     """Recursive descent: disjunction > conjunction > comparison > sum > unary > member > primary."""
 
     def __init__(self, expression: str) -> None:
-        self._expression = expression
         self._logical = 0
         self._operations = 0
         self._depth = 0
-        self._position = 0
-        self._kind = ""
-        self._text = ""
-        self._start = 0
-        self._advance()
+        super().__init__(expression, "condition", _TOKEN, _ESCAPES)
 
     def disjunction(self) -> _Node:
         self._depth += 1
@@ -175,10 +169,6 @@ class _Parser:
         self._depth -= 1
         return node
 
-    def end(self) -> None:
-        if self._kind != "end":
-            raise self._invalid(f"{self._text} is not expected")
-
     def _conjunction(self) -> _Node:
         node = self._comparison()
         while self._take("&&"):
@@ -188,8 +178,8 @@ class _Parser:
 
     def _comparison(self) -> _Node:
         left = self._sum()
-        while (self._kind == "sign" and self._text in _COMPARISONS) or (self._kind == "name" and self._text == "in"):
-            sign = self._text
+        while (self._kind == "sign" and self._word in _COMPARISONS) or (self._kind == "name" and self._word == "in"):
+            sign = self._word
             self._advance()
             self._count_operation()
             left = self._compared(left, sign, self._sum())
@@ -208,8 +198,8 @@ class _Parser:
 
     def _sum(self) -> _Node:
         left = self._unary()
-        while self._kind == "sign" and self._text in ("+", "-"):
-            sign = self._text
+        while self._kind == "sign" and self._word in ("+", "-"):
+            sign = self._word
             self._advance()
             self._count_operation()
             right = self._unary()
@@ -241,7 +231,7 @@ class _Parser:
         return node
 
     def _primary(self) -> _Node:
-        kind, text = self._kind, self._text
+        kind, text = self._kind, self._word
         if kind == "string":
             self._advance()
             value = self._unescaped(text[1:-1])
@@ -263,14 +253,14 @@ class _Parser:
     def _number(self, sign: int) -> _Node:
         if self._kind != "int":
             raise self._invalid("- needs a number")
-        number = sign * int(self._text)
+        number = sign * int(self._word)
         if number not in _INT64:
             raise self._invalid("an int has 64 bits")
         self._advance()
         return _Node("int", lambda context: number)
 
     def _list(self) -> _Node:
-        items = self._items("]")
+        items = self._items("]", self._item)
         kinds = {item.type for item in items}
         if len(kinds) != 1:
             raise self._invalid("a list has one or more values of one type")
@@ -282,7 +272,7 @@ class _Parser:
         if name in ("true", "false"):
             value = name == "true"
             return _Node("bool", lambda context: value)
-        if self._kind == "sign" and self._text == "(":
+        if self._is_at("("):
             return self._function(name, self._arguments())
         self._expect(".")
         path = f"{name}.{self._name()}"
@@ -318,7 +308,7 @@ class _Parser:
         text, other = node.evaluate, arguments[0].evaluate
         if method == "extract":
             before, after = self._template(arguments[0].literal)
-            return _Node("string", lambda context: _extract(cast(str, text(context)), before, after))
+            return _Node("string", lambda context: extracted(cast(str, text(context)), before, after))
         if method == "startsWith":
             return _Node("bool", lambda context: cast(str, text(context)).startswith(cast(str, other(context))))
         if method == "endsWith":
@@ -338,7 +328,7 @@ class _Parser:
         return _Node("int", lambda context: field(times.local(cast(int, instant(context)), zone)))
 
     def _template(self, literal: str | None) -> tuple[str, str]:
-        found = None if literal is None else re.fullmatch(r"([^{}]*)\{[A-Za-z_][A-Za-z0-9_]*\}([^{}]*)", literal)
+        found = None if literal is None else TEMPLATE.fullmatch(literal)
         if found is None:
             raise self._invalid('extract() takes a template with one {name}, such as "buckets/{bucket}/objects"')
         return found[1], found[2]
@@ -347,32 +337,15 @@ class _Parser:
         """`||` (stop is True) and `&&`. One side that decides is enough, even if the other cannot be said (CEL, Logical operators)."""
         if left.type != "bool" or right.type != "bool":
             raise self._invalid(f"&& and || need a bool on both sides, and these are {left.type} and {right.type}")
-        first, second = left.evaluate, right.evaluate
-
-        def evaluate(context: Context) -> Value:
-            try:
-                if first(context) is stop:
-                    return stop
-            except _UNSAID as error:
-                if second(context) is stop:
-                    return stop
-                raise _CannotSay from error
-            return second(context)
-
-        return _Node("bool", evaluate)
+        return _Node("bool", either(left.evaluate, right.evaluate, stop=stop, unsaid=_UNSAID))
 
     def _arguments(self) -> list[_Node]:
         self._expect("(")
-        return self._items(")")
+        return self._items(")", self._item)
 
-    def _items(self, closing: str) -> list[_Node]:
-        items: list[_Node] = []
-        while not self._take(closing):
-            if items:
-                self._expect(",")
-            self._count_operation()
-            items.append(self.disjunction())
-        return items
+    def _item(self) -> _Node:
+        self._count_operation()
+        return self.disjunction()
 
     def _count_logical(self) -> None:
         self._logical += 1
@@ -383,48 +356,6 @@ class _Parser:
         self._operations += 1
         if self._operations > MAX_OPERATIONS:
             raise self._invalid(f"a condition has {MAX_OPERATIONS} operations at most")
-
-    def _unescaped(self, text: str) -> str:
-        def char(found: re.Match[str]) -> str:
-            code = found[1] or found[2]
-            plain = chr(int(code, 16)) if code else _ESCAPES.get(found[3])
-            if plain is None or _SURROGATE.match(plain):
-                raise self._invalid(f"there is no escape {found[0]}")
-            return plain
-
-        return _ESCAPE.sub(char, text)
-
-    def _name(self) -> str:
-        if self._kind != "name":
-            raise self._invalid("a name is missing")
-        name = self._text
-        self._advance()
-        return name
-
-    def _take(self, sign: str) -> bool:
-        if self._kind != "sign" or self._text != sign:
-            return False
-        self._advance()
-        return True
-
-    def _expect(self, sign: str) -> None:
-        if not self._take(sign):
-            raise self._invalid(f"{sign} is missing")
-
-    def _advance(self) -> None:
-        while self._position < len(self._expression) and self._expression[self._position] in " \t\r\n":
-            self._position += 1
-        self._start = self._position
-        found = _TOKEN.match(self._expression, self._position)
-        if found is None or found.lastgroup is None:
-            raise self._invalid("this is neither a name, a string, a whole number nor an operator")
-        self._kind, self._text = found.lastgroup, found[found.lastgroup]
-        self._position = found.end()
-
-    def _invalid(self, reason: str) -> ConditionInvalid:
-        return ConditionInvalid(
-            f"the condition cannot be used: {reason} (at character {self._start + 1})", {"expression": self._expression}
-        )
 
 
 def _added(left: Evaluate, right: Evaluate, sign: str) -> Evaluate:
@@ -438,15 +369,3 @@ def _added(left: Evaluate, right: Evaluate, sign: str) -> Evaluate:
         return total
 
     return evaluate
-
-
-def _extract(text: str, before: str, after: str) -> str:
-    """What stands between the first `before` and the next `after`; empty if either is not there."""
-    start = text.find(before)
-    if start < 0:
-        return ""
-    start += len(before)
-    if not after:
-        return text[start:]
-    end = text.find(after, start)
-    return "" if end < 0 else text[start:end]
