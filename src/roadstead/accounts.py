@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from roadstead.errors import AlreadyExists, Conflict, ReadOnly, ResourceUnknown
 from roadstead.iam import resources
 from roadstead.iam.audit import Audit
 from roadstead.iam.authorizer import Authorizer
-from roadstead.iam.credentials import Credentials, Kind
+from roadstead.iam.credentials import Credentials, Kind, new_family
 from roadstead.iam.custom_roles import CustomRoles
 from roadstead.iam.decide import Binding, Policy
 from roadstead.iam.expiry import KeyExpiry
@@ -37,8 +36,8 @@ from roadstead.iam.secondfactor import SecondFactor
 from roadstead.iam.service_accounts import ServiceAccounts
 from roadstead.iam.signing import SigningKeys, installation
 from roadstead.iam.throttle import Throttle
+from roadstead.iam.tokens import CLOUD_PLATFORM, Tokens, audience, issuer
 from roadstead.iam.tokens import Kind as TokenKind
-from roadstead.iam.tokens import Tokens, audience, issuer
 from roadstead.jobs.schedule import every
 
 FIRST_PROJECT = "my-project"
@@ -46,7 +45,6 @@ FIRST_SERVICES = ("containerregistry.googleapis.com", "containerscanning.googlea
 OWNER_ROLES = ("roles/owner", "roles/resourcemanager.organizationAdmin", "roles/resourcemanager.projectCreator")
 LINK_SECONDS = 24 * 3600
 USED_SECONDS = 60.0
-CLOUD_PLATFORM = "https://www.googleapis.com/auth/cloud-platform"
 
 _log = structlog.get_logger()
 
@@ -157,30 +155,24 @@ async def one_time_link(own: Accounts, email: str) -> str:
 async def access_token(own: Accounts, member: str, lifetime_seconds: int) -> str:
     """For scripts on this machine. Raises CredentialInvalid for an account that is not there or disabled, FieldInvalid."""
     await own.principals.load(member, 2**62)
-    family = secrets.token_urlsafe(12)
     return await own.tokens.issue(
-        TokenKind.ACCESS, member, audience(own.installation), lifetime_seconds, scope=CLOUD_PLATFORM, family=family
+        TokenKind.ACCESS, member, audience(own.installation), lifetime_seconds, scope=CLOUD_PLATFORM, family=new_family()
     )
 
 
 async def _adopt_projects(own: Accounts, database: Database) -> None:
-    names: dict[str, None] = {}
     after = ""
-    while rows := await database.all(queries.REPOSITORY_AFTER, {"after": after}):
-        project, _ = resources.split_name(str(rows[0][0]))
-        names[project] = None
+    while row := await database.one(queries.REPOSITORY_AFTER, {"after": after}):
+        project, _ = resources.split_name(str(row[0]))
+        await _make(own.projects.adopt(project))
+        await own.projects.enable(project, FIRST_SERVICES)
         after = resources.name_prefix(project) + "/\x7f"
-    for name in names:
-        await _make(own.projects.adopt(name))
-        await own.projects.enable(name, FIRST_SERVICES)
 
 
-async def _make(making: object) -> None:
+async def _make(making: Awaitable[object]) -> None:
     """What another node has made meanwhile is there, which is all we want."""
-    try:
-        await making  # type: ignore[misc]
-    except (AlreadyExists, Conflict):
-        return
+    with suppress(AlreadyExists, Conflict):
+        await making
 
 
 async def look_after(own: Accounts, stop: asyncio.Event) -> None:

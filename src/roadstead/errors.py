@@ -10,7 +10,8 @@ Everything that can go wrong, as one tree. It knows nothing of HTTP: `api/errors
     ├── TooLarge            ManifestTooLarge  BlobTooLarge
     ├── Refused             PreconditionFailed  BlobReferenced  MethodUnsupported  AlreadyExists  Conflict  StateForbids
     │   └── PermissionDenied    ServiceDisabled
-    ├── Unauthenticated     CredentialInvalid
+    ├── Unauthenticated
+    │   └── CredentialInvalid   ScopeInsufficient
     ├── TooManyRequests
     ├── GrantRefused
     ├── RequestTimedOut
@@ -185,6 +186,10 @@ class Unauthenticated(RoadsteadError):
 
 class CredentialInvalid(Unauthenticated):
     """A token, key or password that is wrong, expired, disabled or meant for another server."""
+
+
+class ScopeInsufficient(CredentialInvalid):
+    """A token that is good, for other repositories or actions."""
 
 
 class TooManyRequests(RoadsteadError):

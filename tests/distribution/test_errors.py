@@ -142,6 +142,7 @@ ELSEWHERE = {
     errors.ConfigurationError: "tests/cli, where it is exit code 2",
     errors.Unauthenticated: "tests/iam/test_registry_access.py, test_nobody_is_told_where_tokens_are",
     errors.CredentialInvalid: "tests/iam/test_registry_access.py, test_a_key_file_is_a_password",
+    errors.ScopeInsufficient: "tests/iam/test_attacks.py, test_a_token_for_pulling_does_not_push_or_delete",
     errors.PermissionDenied: "tests/iam/test_registry_access.py, test_what_is_missing_and_what_is_forbidden_look_the_same",
     errors.ServiceDisabled: "tests/iam/test_registry_access.py, test_pushing_needs_the_container_registry_api",
     errors.TooManyRequests: "tests/iam/test_attacks.py",

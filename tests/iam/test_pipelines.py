@@ -17,7 +17,8 @@ from typing import Any
 import httpx
 import pytest
 
-from roadstead.iam.federation import ACCESS_TOKEN, SCOPE
+from roadstead.iam.federation import ACCESS_TOKEN
+from roadstead.iam.tokens import CLOUD_PLATFORM
 from tests.kit.accounts import Installation
 from tests.kit.google import GCloud, needs_gcloud
 from tests.kit.issuer import Issuer, form, github, issuing
@@ -179,7 +180,7 @@ def test_a_token_with_narrow_scopes_does_not_get_one_with_wide_ones(pipeline: Pi
     installation.grant(pipeline.project, "roles/iam.serviceAccountTokenCreator", f"principalSet://iam.googleapis.com/{pipeline.pool}/*")
     narrow = pipeline.exchange(scope="https://www.googleapis.com/auth/devstorage.read_only").json()["access_token"]
 
-    for what, body in (("AccessToken", {"scope": [SCOPE]}), ("IdToken", {"audience": "x"})):
+    for what, body in (("AccessToken", {"scope": [CLOUD_PLATFORM]}), ("IdToken", {"audience": "x"})):
         address = f"/v1/projects/-/serviceAccounts/{email}:generate{what}"
         assert 403 == installation.client(narrow).post(address, json=body).status_code
         assert 200 == installation.client(pipeline.token()).post(address, json=body).status_code
@@ -191,12 +192,12 @@ def test_a_token_with_narrow_scopes_does_not_get_one_with_wide_ones(pipeline: Pi
         {},
         {"scope": []},
         {"scope": ["a b"]},
-        {"scope": [SCOPE], "lifetime": "3601s"},
-        {"scope": [SCOPE], "lifetime": "0s"},
-        {"scope": [SCOPE], "lifetime": "-5s"},
-        {"scope": [SCOPE], "lifetime": "1h"},
-        {"scope": [SCOPE], "delegates": ["projects/-/serviceAccounts/x@example.com"]},
-        {"scope": [SCOPE], "unknown": 1},
+        {"scope": [CLOUD_PLATFORM], "lifetime": "3601s"},
+        {"scope": [CLOUD_PLATFORM], "lifetime": "0s"},
+        {"scope": [CLOUD_PLATFORM], "lifetime": "-5s"},
+        {"scope": [CLOUD_PLATFORM], "lifetime": "1h"},
+        {"scope": [CLOUD_PLATFORM], "delegates": ["projects/-/serviceAccounts/x@example.com"]},
+        {"scope": [CLOUD_PLATFORM], "unknown": 1},
     ],
 )
 def test_a_wrong_request_for_an_accounts_token_is_refused(installation: Installation, body: dict[str, Any]) -> None:
@@ -325,7 +326,7 @@ def test_google_auth_does_it_all_by_a_credential_file(pipeline: Pipeline, tmp_pa
         "credential_source": {"file": str(tmp_path / "token")},
         "service_account_impersonation_url": f"{installation.url}/v1/projects/-/serviceAccounts/{email}:generateAccessToken",
     }
-    credentials = identity_pool.Credentials.from_info(info, scopes=[SCOPE])
+    credentials = identity_pool.Credentials.from_info(info, scopes=[CLOUD_PLATFORM])
 
     credentials.refresh(requests_transport.Request())
 

@@ -32,7 +32,7 @@ from roadstead.iam.people import People
 from roadstead.iam.principals import Principals
 from roadstead.iam.revocation import Revocations
 from roadstead.iam.throttle import Throttle
-from roadstead.iam.tokens import Access, Claims, Kind, Tokens, audience
+from roadstead.iam.tokens import CLOUD_PLATFORM, Access, Claims, Kind, Tokens, audience
 
 MAX_CREDENTIAL_BYTES = 16 * 1024
 # How long a password or key that was right is not looked at again. A change of the account ends it at once.
@@ -41,7 +41,7 @@ REMEMBERED = 4096
 TOKEN_NAMES = re.compile(r"oauth2accesstoken|_token|_dcgcloud_token|_dcgcr_[0-9A-Za-z_.]+_token|_oauth2_token")
 
 _CLOUD = "https://www.googleapis.com/auth/"
-_WRITES = frozenset({_CLOUD + "cloud-platform"})
+_WRITES = frozenset({CLOUD_PLATFORM})
 _READS = _WRITES | {_CLOUD + "cloud-platform.read-only"}
 _STORAGE_WRITES = _WRITES | {_CLOUD + "devstorage.read_write", _CLOUD + "devstorage.full_control"}
 _STORAGE_READS = _STORAGE_WRITES | _READS | {_CLOUD + "devstorage.read_only"}

@@ -133,6 +133,11 @@ def nothing_here() -> Response:
     return Response(404, list(_JSON), msgspec.json.encode({"errors": [entry]}))
 
 
+def status_of(error: errors.RoadsteadError) -> int:
+    """Of the registry's answer."""
+    return _row(DISTRIBUTION, error)[0]
+
+
 def _row(table: dict[type[errors.RoadsteadError], tuple[int, str]], error: errors.RoadsteadError) -> tuple[int, str]:
     return next(table[kind] for kind in type(error).__mro__ if kind in table)
 

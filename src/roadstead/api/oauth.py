@@ -9,11 +9,12 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from urllib.parse import parse_qsl, unquote_plus
+from urllib.parse import unquote_plus
 
 import msgspec
 import structlog
 
+from roadstead.api import forms
 from roadstead.api.errors import oauth_error
 from roadstead.api.messages import Request, Response
 from roadstead.api.signin.routing import Permission, Route, Table
@@ -22,7 +23,6 @@ from roadstead.iam import oauth
 from roadstead.iam.oauth import Answer, Granted, OAuth
 
 MOST_BYTES = 64 * 1024
-MOST_FIELDS = 50
 
 Exchange = Callable[[Mapping[str, str]], Awaitable[Granted]]
 """RFC 8693: takes the form, gives the answer. Raises GrantRefused."""
@@ -175,12 +175,9 @@ async def _form(request: Request) -> dict[str, str]:
     if body and kind != "application/x-www-form-urlencoded":
         raise GrantRefused("invalid_request", "the body must be application/x-www-form-urlencoded")
     try:
-        pairs = parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=MOST_FIELDS, encoding="utf-8", errors="strict")
+        form = forms.once(body.decode("ascii"))
     except ValueError as error:
         raise GrantRefused("invalid_request", "the form is malformed") from error
-    form = dict(pairs)
-    if len(form) != len(pairs):
-        raise GrantRefused("invalid_request", "a field occurs twice")
     named = _basic(request)
     if named and form.setdefault("client_id", named) != named:
         raise GrantRefused("invalid_request", "the form and Authorization name two clients")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Optional, TypeVar
 import typer
 
 from roadstead import config
+from roadstead.cli.durations import seconds
 from roadstead.cli.gc import existing
 from roadstead.cli.output import Format, print_json, print_table
 from roadstead.errors import AlreadyExists, FieldInvalid, ReadOnly
@@ -28,8 +28,6 @@ Data = Annotated[Optional[Path], typer.Option(help="The server's data folder. [d
 Config = Annotated[Optional[Path], typer.Option("--config", help="TOML file with settings.")]  # noqa: UP045
 Url = Annotated[str, typer.Option("--url", help="The server's address for the link, where it is another than the settings say.")]
 Output = Annotated[Format, typer.Option("--format", help="table or json.")]
-_LIFETIME = re.compile(r"(?P<number>[1-9][0-9]{0,6})(?P<unit>[smhd]?)")
-_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 @app.command("token")
@@ -49,16 +47,16 @@ def token(
     Print a short-lived access token: docker's password for the user oauth2accesstoken, and Bearer on every API.
     """
     settings = _settings(config_file, data)
-    seconds = _lifetime(lifetime)
+    lifetime_seconds = _lifetime(lifetime)
 
     async def make(own: Accounts) -> str:
         from roadstead import accounts
 
         subject = member or f"user:{settings.owner.lower()}"
-        made = await accounts.access_token(own, subject, seconds)
+        made = await accounts.access_token(own, subject, lifetime_seconds)
         # It writes nothing else, so it works while a server is being copied; then there is no log to write to.
         with suppress(ReadOnly):
-            await _note(own, "token", subject, lifetime_seconds=seconds)
+            await _note(own, "token", subject, lifetime_seconds=lifetime_seconds)
         return made
 
     made = _run(settings, make)
@@ -95,7 +93,7 @@ def link(
         await _note(own, "link", f"user:{address}", second_factor_removed=not keep_second_factor)
         return made
 
-    print(f"{_base(settings, url)}/signin/link?token={_run(settings, make)}")
+    print(_link(settings, url, _run(settings, make)))
 
 
 @app.command("add")
@@ -118,7 +116,7 @@ def add(
         await _note(own, "add", person.member)
         return await accounts.one_time_link(own, person.email)
 
-    print(f"{_base(settings, url)}/signin/link?token={_run(settings, make)}")
+    print(_link(settings, url, _run(settings, make)))
 
 
 @app.command("owner")
@@ -148,7 +146,7 @@ def owner(
     secret = _run(settings, make)
     print(f"{email} owns this installation.")
     if secret:
-        print(f"{_base(settings, url)}/signin/link?token={secret}")
+        print(_link(settings, url, secret))
 
 
 @app.command("disable")
@@ -265,14 +263,15 @@ async def _note(own: Accounts, command: str, subject: str, **details: object) ->
     await own.audit.record_now(entry)
 
 
-def _base(settings: config.Settings, url: str) -> str:
+def _link(settings: config.Settings, url: str, secret: str) -> str:
     scheme = "https" if settings.tls_cert else "http"
-    return (url or settings.public_url).rstrip("/") or f"{scheme}://{config.reachable(settings.listen[0])}"
+    base = (url or settings.public_url).rstrip("/") or f"{scheme}://{config.reachable(settings.listen[0])}"
+    return f"{base}/signin/link?token={secret}"
 
 
 def _lifetime(text: str) -> int:
     """Raises FieldInvalid."""
-    match = _LIFETIME.fullmatch(text)
-    if match is None:
+    found = seconds(text, ("", "s", "m", "h", "d"))
+    if found is None:
         raise FieldInvalid("a lifetime is a number with s, m, h or d, such as 90s, 15m or 1h")
-    return int(match["number"]) * _SECONDS[match["unit"]]
+    return found

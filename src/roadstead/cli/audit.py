@@ -6,7 +6,6 @@ import asyncio
 import csv
 import enum
 import json
-import re
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,12 +14,11 @@ from typing import Annotated, Any, Optional
 import typer
 
 from roadstead import config
+from roadstead.cli.durations import seconds
 from roadstead.cli.gc import existing
 from roadstead.cli.output import print_json, print_table
 from roadstead.errors import ConfigurationError, FieldInvalid
 
-_AGO = re.compile(r"(?P<number>[1-9][0-9]{0,6})(?P<unit>[smhd])")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _COLUMNS = ("TIME", "RESULT", "WHO", "WHAT", "RESOURCE", "FROM")
 _RESULTS = {"NOTICE": "ok", "WARNING": "denied", "ERROR": "failed"}
 _PAGE = 500
@@ -85,10 +83,9 @@ def _quoted(text: str) -> str:
 
 def _moment(text: str) -> str:
     """RFC 3339. Raises FieldInvalid."""
-    ago = _AGO.fullmatch(text)
+    ago = seconds(text, ("s", "m", "h", "d"))
     try:
-        before = timedelta(**{_UNITS[ago["unit"]]: int(ago["number"])}) if ago else None
-        at = datetime.now(UTC) - before if before else datetime.fromisoformat(text)
+        at = datetime.fromisoformat(text) if ago is None else datetime.now(UTC) - timedelta(seconds=ago)
     except (ValueError, OverflowError) as error:
         raise FieldInvalid("a time is 90s, 30m, 1h or 7d ago, or a time such as 2026-12-31T12:00:00Z") from error
     return (at if at.tzinfo else at.replace(tzinfo=UTC)).isoformat()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,6 +13,7 @@ from typing import Annotated
 import typer
 
 from roadstead.cli.client import Answer, As, Authority, Client, Output, Server, connected, part
+from roadstead.cli.durations import seconds
 from roadstead.cli.output import Failed, Format, note, print_done, print_json, print_rows
 from roadstead.errors import ConfigurationError
 
@@ -22,8 +22,6 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Keys of ser
 EXPIRING = timedelta(days=30)
 UNUSED = timedelta(days=90)
 _FOREVER = 9999
-_LIFETIME = re.compile(r"(?P<number>[1-9][0-9]{0,6})(?P<unit>[hd])")
-_SECONDS = {"h": 3600, "d": 86400}
 
 Email = Annotated[str, typer.Argument(metavar="ADDRESS", help="The service account, as NAME@PROJECT.iam.gserviceaccount.com.")]
 Id = Annotated[str, typer.Argument(metavar="KEY", help="The key's id, 40 hexadecimal digits.")]
@@ -207,7 +205,7 @@ def _time(text: str) -> datetime:
 
 def _seconds(text: str) -> int:
     """Raises ConfigurationError."""
-    match = _LIFETIME.fullmatch(text)
-    if match is None:
+    found = seconds(text, ("h", "d"))
+    if found is None:
         raise ConfigurationError("a lifetime is a number with h or d, such as 12h or 90d")
-    return int(match["number"]) * _SECONDS[match["unit"]]
+    return found

@@ -41,18 +41,17 @@ class Authorizer:
         self._reading = asyncio.Lock()
 
     async def permits(self, principal: Principal, permission: str, resource: str) -> bool:
-        chain, policies = await self._known(resource)
-        return decide.allowed(principal, permission, policies, self._custom, self._context(chain[0]))
+        policies = await self._known(resource)
+        return decide.allowed(principal, permission, policies, self._custom, self._context(resource))
 
     async def permitted(self, principal: Principal, permissions: Iterable[str], resource: str) -> frozenset[str]:
         """Those of permissions that it has."""
-        chain, policies = await self._known(resource)
-        return decide.permitted(principal, frozenset(permissions), policies, self._custom, self._context(chain[0]))
+        policies = await self._known(resource)
+        return decide.permitted(principal, frozenset(permissions), policies, self._custom, self._context(resource))
 
     async def is_conditional(self, resource: str) -> bool:
         """Whether time can change what is allowed here, so that an answer may not be remembered."""
-        _, policies = await self._known(resource)
-        return any(binding.condition for policy in policies for binding in policy.bindings)
+        return any(binding.condition for policy in await self._known(resource) for binding in policy.bindings)
 
     async def require(self, principal: Principal, permission: str, resource: str, asked_for: str = "") -> None:
         """
@@ -100,15 +99,15 @@ class Authorizer:
                         found.setdefault(member, []).append(after)
         return found
 
-    async def _known(self, resource: str) -> tuple[tuple[str, ...], Sequence[Policy]]:
+    async def _known(self, resource: str) -> Sequence[Policy]:
+        """Those of the resource and of all that it is in."""
         generation = self._forget()
-        chain = resources.chain(resource)
         known = self._chains.get(resource)
         if known is None:
-            known = [policy for policy in await self._read(chain, generation) if policy.bindings]
+            known = [policy for policy in await self._read(resources.chain(resource), generation) if policy.bindings]
             if generation == self._known_at:
                 _remember(self._chains, resource, known)
-        return chain, known
+        return known
 
     async def _read(self, chain: Sequence[str], generation: int) -> list[Policy]:
         """

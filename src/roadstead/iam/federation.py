@@ -21,12 +21,11 @@ from roadstead.iam.generation import Generation
 from roadstead.iam.issuers import ALGORITHMS, Fetch, Issuers, pick, read_keys
 from roadstead.iam.members import parse_member
 from roadstead.iam.pools import HOST, Pools, Provider
-from roadstead.iam.tokens import Kind, Tokens, audience
+from roadstead.iam.tokens import CLOUD_PLATFORM, Kind, Tokens, audience
 
 GRANT = "urn:ietf:params:oauth:grant-type:token-exchange"
 ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105
 _SUBJECT_TYPES = frozenset({"urn:ietf:params:oauth:token-type:jwt", "urn:ietf:params:oauth:token-type:id_token"})
-SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
 LIFETIME_SECONDS = 3600
 MOST_LIFE_SECONDS = 24 * 3600
@@ -94,7 +93,7 @@ class Federation:
         if form.get("actor_token"):
             raise GrantRefused("invalid_request", "delegation (actor_token) is not known here")
         federated = await self.exchange(form.get("audience", ""), form.get("subject_token", ""))
-        scope = form.get("scope") or SCOPE
+        scope = form.get("scope") or CLOUD_PLATFORM
         extra: dict[str, object] = {"attributes": sorted(federated.attributes)}
         try:
             token = await tokens.issue(Kind.ACCESS, federated.member, audience(installation), LIFETIME_SECONDS, scope=scope, extra=extra)

@@ -47,7 +47,6 @@ GOOGLE_AUDIENCES = frozenset(
     {"https://oauth2.googleapis.com/token", "https://www.googleapis.com/oauth2/v4/token", "https://accounts.google.com/o/oauth2/token"}
 )
 TOKEN_PATHS = ("/token", "/oauth2/v4/token")
-CLOUD_PLATFORM = "https://www.googleapis.com/auth/cloud-platform"
 COPY_THE_CODE = frozenset(
     {
         "urn:ietf:wg:oauth:2.0:oob",

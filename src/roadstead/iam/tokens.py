@@ -21,6 +21,9 @@ from roadstead.iam.signing import ALGORITHM, LONGEST_LIFE_SECONDS, Clock, Signin
 # Clocks of nodes differ a little. The end of a token is exact.
 LEEWAY_SECONDS = 60
 
+CLOUD_PLATFORM = "https://www.googleapis.com/auth/cloud-platform"
+"""The scope of ACCESS tokens that are good for everything."""
+
 _US = 1_000_000
 _RESERVED = frozenset({"iss", "sub", "aud", "iat", "iat_us", "exp", "nbf", "jti", "scope", "access", "family"})
 

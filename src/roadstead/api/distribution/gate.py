@@ -16,12 +16,14 @@ from time import time_ns
 
 from roadstead.api import forwarded
 from roadstead.api.auth import NOBODY, Authenticator, Identity, authorization
+from roadstead.api.errors import status_of
 from roadstead.api.messages import Request
 from roadstead.errors import (
     CredentialInvalid,
     NameInvalid,
     PermissionDenied,
     RoadsteadError,
+    ScopeInsufficient,
     ServiceDisabled,
     TooManyRequests,
     Unauthenticated,
@@ -64,6 +66,7 @@ GRANTS = {
 OVERWRITES = frozenset({"storage.objects.delete", "storage.objects.update", "artifactregistry.tags.update"})
 CATALOG_ACTIONS = frozenset({"*"})
 ACTIONS = {Permission.PULL: "pull", Permission.PUSH: "push", Permission.DELETE: "delete"}
+ALL_ACTIONS = frozenset(ACTIONS.values())
 _WHAT_GCR_NAMED = {
     Permission.PULL: "storage.objects.get",
     Permission.PUSH: "storage.objects.create",
@@ -158,15 +161,10 @@ class Gate:
                 await self.check(known.identity, permission, repository)
             elif permission is Permission.PING and known.identity is NOBODY:
                 raise Unauthenticated("authentication required: log in, or ask the token service for a token")
-        except Unauthenticated as error:
-            if authorization(request) is not None:
-                self.note(request, error, 401, repository)
-            raise
-        except PermissionDenied as error:
-            self.note(request, error, 403, repository)
-            raise
-        except TooManyRequests as error:
-            self.note(request, error, 429, repository)
+        except (Unauthenticated, PermissionDenied, TooManyRequests) as error:
+            # Without a credential a 401 is only how every client begins.
+            if not isinstance(error, Unauthenticated) or authorization(request) is not None:
+                self.note(request, repository, error)
             raise
         if repository is None or not await self.authorizer.is_conditional(resources.of_name(repository.location, repository.name)):
             self._remember(request, known, asked)
@@ -226,8 +224,8 @@ class Gate:
                 f"Caller does not have permission '{_WHAT_GCR_NAMED[permission]}'. To configure permissions, follow instructions at: "
                 "https://cloud.google.com/container-registry/docs/access-control"
             )
-        if identity.access is not None and not _covers(identity, permission, repository):
-            raise CredentialInvalid("insufficient_scope: this token is for other repositories or actions; ask the token service for one")
+        if identity.access is not None and ACTIONS[permission] not in held(identity, repository):
+            raise ScopeInsufficient("insufficient_scope: this token is for other repositories or actions; ask the token service for one")
         await self.check_project(repository)
         if permission is Permission.PUSH and not resources.split_name(repository.name)[1]:
             raise NameInvalid(f"{repository.name} is a project: an image needs a name below it")
@@ -268,7 +266,9 @@ class Gate:
     async def may_read(self, request: Request, repository: Repository) -> bool:
         """For listings."""
         identity = await self.identity(request)
-        if not identity.may_use_registry(False) or not _lists(identity, repository):
+        if not identity.may_use_registry(False):
+            return False
+        if not _lists_all(identity, repository.location) and ACTIONS[Permission.PULL] not in held(identity, repository):
             return False
         return await self.may(identity, Permission.PULL, repository)
 
@@ -277,20 +277,22 @@ class Gate:
         identity = await self.identity(request)
         if not identity.may_use_registry(False):
             return frozenset()
-        access = identity.access
-        if access is not None and not any(each.location == request.location and each.actions == CATALOG_ACTIONS for each in access):
-            return frozenset(resources.of_name(each.location, each.name) for each in access if each.name)
+        if not _lists_all(identity, request.location):
+            return frozenset(resources.of_name(each.location, each.name) for each in identity.access or () if each.name)
         return await self.authorizer.places(identity.principal, GRANTS[Permission.PULL])
 
-    def note(self, request: Request, error: RoadsteadError | None, status: int, repository: Repository | None) -> None:
-        """One line of the audit log; does not wait."""
+    def note(self, request: Request, repository: Repository | None, error: RoadsteadError | None = None, status: int = 200) -> None:
+        """One line of the audit log; does not wait. status: of an answer that is no error."""
         # Not believed yet, where the credential was known.
         forwarded.believe(request, self._proxies)
-        project, resource = "", request.path
+        project, resource, outcome, details = "", request.path, Outcome.OK, {"path": request.path}
         if repository is not None:
             project = resources.split_name(repository.name)[0]
             resource = resources.of_name(repository.location, repository.name)
-        outcome = Outcome.OK if error is None else Outcome.DENIED if status in (401, 403, 429) else Outcome.FAILED
+        if error is not None:
+            status = status_of(error)
+            outcome = Outcome.DENIED if status in (401, 403, 429) else Outcome.FAILED
+            details["error"] = error.message
         self._audit.record(
             Entry(
                 at_us=self._now_us(),
@@ -303,7 +305,7 @@ class Gate:
                 address=request.client,
                 agent=request.header(b"user-agent"),
                 request_id=request.id,
-                details={"path": request.path} if error is None else {"path": request.path, "error": error.message},
+                details=details,
             )
         )
 
@@ -320,20 +322,20 @@ class Gate:
             action = {Permission.PUSH: "pull,push", Permission.DELETE: "pull,push,delete"}.get(permission, "pull")
             parts.append(f'scope="repository:{repository.name}:{action}"')
         if isinstance(error, CredentialInvalid):
-            parts.append('error="insufficient_scope"' if error.message.startswith("insufficient_scope") else 'error="invalid_token"')
+            parts.append('error="insufficient_scope"' if isinstance(error, ScopeInsufficient) else 'error="invalid_token"')
         return "Bearer " + ",".join(parts)
 
 
-def _lists(identity: Identity, repository: Repository) -> bool:
-    """Whether a token that is limited to some repositories may tell of this one."""
-    if identity.access is None or any(each.location == repository.location and each.actions == CATALOG_ACTIONS for each in identity.access):
-        return True
-    return _covers(identity, Permission.PULL, repository)
-
-
-def _covers(identity: Identity, permission: Permission, repository: Repository) -> bool:
-    action = ACTIONS[permission]
-    return any(
-        access.location == repository.location and access.name == repository.name and (action in access.actions)
+def held(identity: Identity, repository: Repository) -> frozenset[str]:
+    """The actions that a registry token itself gives on a repository; it never becomes more."""
+    return frozenset(
+        action
         for access in identity.access or ()
+        if access.location == repository.location and access.name == repository.name
+        for action in access.actions & ALL_ACTIONS
     )
+
+
+def _lists_all(identity: Identity, location: str) -> bool:
+    """Whether the credential may tell of all repositories of a location that its principal may read."""
+    return identity.access is None or any(each.location == location and each.actions == CATALOG_ACTIONS for each in identity.access)

@@ -15,7 +15,7 @@ from roadstead.api.distribution.gate import Asked, Gate, Permission, asked
 from roadstead.api.distribution.services import Context, Handler, Registry
 from roadstead.api.errors import distribution_error
 from roadstead.api.messages import Request, Response
-from roadstead.errors import MethodUnsupported, NotFound, PermissionDenied, RoadsteadError, Unauthenticated
+from roadstead.errors import MethodUnsupported, NotFound, RoadsteadError, Unauthenticated
 from roadstead.oci.reference import Repository
 
 REMEMBERED_PATHS, REMEMBERED_LENGTH = 4096, 512
@@ -79,12 +79,14 @@ class Router:
         request.route = route.template
         context = Context(self._registry, request, repository, last)
         gate = self._gate
-        if gate is None or (not route.audited and gate.is_admitted(request, question)):
+        if gate is None:
             return await route.handler(context)
         try:
             if not gate.is_admitted(request, question):
                 await gate.admit(request, route.permission, repository, question)
-            return await (_audited(gate, route, context, repository) if route.audited else route.handler(context))
+            if route.audited:
+                return await _audited(gate, route, context, repository)
+            return await route.handler(context)
         except Unauthenticated as error:
             response = distribution_error(error)
             response.headers += [
@@ -115,15 +117,12 @@ class Router:
 async def _audited(gate: Gate, route: Route, context: Context, repository: Repository | None) -> Response:
     try:
         response = await route.handler(context)
-    except PermissionDenied as error:
-        gate.note(context.request, error, 403, repository)
-        raise
     except RoadsteadError as error:
-        gate.note(context.request, error, distribution_error(error).status, repository)
+        gate.note(context.request, repository, error)
         raise
     # An upload's beginning and middle are no change that anybody sees.
     if response.status != 202 or route.method == "DELETE":
-        gate.note(context.request, None, response.status, repository)
+        gate.note(context.request, repository, status=response.status)
     return response
 
 

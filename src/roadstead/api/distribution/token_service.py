@@ -11,12 +11,12 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from urllib.parse import parse_qsl
 
 import msgspec
 
+from roadstead.api import forms
 from roadstead.api.auth import NOBODY, Authenticator, Identity, authorization, registry_audience
-from roadstead.api.distribution.gate import ACTIONS, CATALOG_ACTIONS, GRANTS, Gate, Permission
+from roadstead.api.distribution.gate import ACTIONS, CATALOG_ACTIONS, GRANTS, Gate, Permission, held
 from roadstead.api.errors import oauth_error
 from roadstead.api.messages import Request, Response
 from roadstead.errors import GrantRefused, NameInvalid, RequestInvalid, TooLarge, TooManyRequests, Unauthenticated
@@ -36,7 +36,6 @@ MAX_FORM_BYTES = 64 * 1024
 CATALOG_SCOPE = "registry:catalog:*"
 
 _SCOPE = re.compile(r"repository(?:\([a-z0-9]+\))?:(?P<name>[^:]+(?::[0-9]+/[^:]+)?):(?P<actions>[a-z*]+(?:,[a-z*]+)*)")
-_ALL = frozenset(ACTIONS.values())
 
 
 class TokenService:
@@ -64,12 +63,8 @@ class TokenService:
         header = authorization(request)
         try:
             identity = NOBODY if header is None else await self._authenticator.of_registry(request, header, request.location)
-        except Unauthenticated as error:
-            request.owner = ""
-            self._gate.note(request, error, 401, None)
-            raise
-        except TooManyRequests as error:
-            self._gate.note(request, error, 429, None)
+        except (Unauthenticated, TooManyRequests) as error:
+            self._gate.note(request, None, error)
             raise
         request.owner = identity.principal.member
         offline = parameters.get("offline_token") == ["true"]
@@ -90,10 +85,10 @@ class TokenService:
         except GrantRefused as error:
             return oauth_error(error)
         except Unauthenticated as error:
-            self._gate.note(request, error, 401, None)
+            self._gate.note(request, None, error)
             return oauth_error(GrantRefused("invalid_grant", error.message))
         except TooManyRequests as error:
-            self._gate.note(request, error, 429, None)
+            self._gate.note(request, None, error)
             raise
 
     async def _granted(self, request: Request, form: Mapping[str, str]) -> Identity:
@@ -162,7 +157,7 @@ class TokenService:
         wanted = [permission for permission, action in ACTIONS.items() if action in asked or "*" in asked]
         given = frozenset([ACTIONS[each] for each in wanted if await self._gives(identity, each, repository)])
         if identity.access is not None:
-            given &= _held(identity, repository)
+            given &= held(identity, repository)
         # gcloud asks for push when it deletes (contract.md, 1.1): whoever may delete gets that too.
         if "push" in given and "push" in asked and await self._gate.rights(identity, GRANTS[Permission.DELETE], repository):
             given |= {"delete"} if identity.access is None else frozenset()
@@ -184,31 +179,17 @@ class TokenService:
         )
 
 
-def _held(identity: Identity, repository: Repository) -> frozenset[str]:
-    """What a registry token that asks for another one has itself: it never becomes more."""
-    return frozenset(
-        action
-        for access in identity.access or ()
-        if access.location == repository.location and access.name == repository.name
-        for action in access.actions & _ALL
-    )
-
-
 def _answer(fields: dict[str, object]) -> Response:
     headers = [("content-type", "application/json"), ("cache-control", "no-store")]
     return Response(200, headers, msgspec.json.encode(fields))
 
 
 def _form(payload: bytes) -> dict[str, str]:
-    """Raises GrantRefused; a field that comes twice is an error (RFC 6749, 3.2)."""
+    """Raises GrantRefused."""
     try:
-        pairs = parse_qsl(payload.decode(), keep_blank_values=True, max_num_fields=50, encoding="utf-8", errors="strict")
-    except (ValueError, UnicodeDecodeError) as error:
+        return forms.once(payload.decode())
+    except ValueError as error:
         raise GrantRefused("invalid_request", "the body must be a form (application/x-www-form-urlencoded)") from error
-    fields = dict(pairs)
-    if len(fields) != len(pairs):
-        raise GrantRefused("invalid_request", "a field occurs twice")
-    return fields
 
 
 def _time(at_us: int) -> str:

@@ -7,12 +7,13 @@ Spec: https://cloud.google.com/iam/docs/reference/rest/v1/roles, …/projects.ro
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any
 
 import msgspec
 
 from roadstead.api.google import json
-from roadstead.api.google.routing import AUTHENTICATED, Call, Page, Route, of_organization, of_project, page_token
+from roadstead.api.google.routing import AUTHENTICATED, Call, Page, Route, listed, of_organization, of_project
 from roadstead.errors import FieldInvalid, ResourceUnknown
 from roadstead.iam import resources
 from roadstead.iam.custom_roles import CustomRole
@@ -93,10 +94,7 @@ async def _list_built_in(call: Call) -> dict[str, Any]:
 
 def _page_of(roles: Sequence[Role | CustomRole], page: Page, *, whole: bool) -> dict[str, Any]:
     found = sorted((role for role in roles if role.name > page.token), key=lambda role: role.name)
-    shown, rest = found[: page.size], found[page.size :]
-    return json.without_nothing(
-        {"roles": [_shown(role, whole=whole) for role in shown], "nextPageToken": page_token(shown[-1].name) if rest else ""}
-    )
+    return listed("roles", found, page, attrgetter("name"), lambda role: _shown(role, whole=whole))
 
 
 async def _list(call: Call) -> dict[str, Any]:
@@ -164,9 +162,7 @@ async def _testable(call: Call) -> dict[str, Any]:
     """queryTestablePermissions: all that there are here, and all can be in custom roles."""
     page = _page(await call.body(_Query))
     names = sorted(name for name in PERMISSIONS if name > page.token)
-    shown, rest = names[: page.size], names[page.size :]
-    found = [{"name": name, "stage": "GA", "customRolesSupportLevel": "SUPPORTED"} for name in shown]
-    return json.without_nothing({"permissions": found, "nextPageToken": page_token(shown[-1]) if rest else ""})
+    return listed("permissions", names, page, str, lambda name: {"name": name, "stage": "GA", "customRolesSupportLevel": "SUPPORTED"})
 
 
 def _page(body: _Query) -> Page:

@@ -120,6 +120,15 @@ def page_token(last: str) -> str:
     return json.text_of(last.encode()) if last else ""
 
 
+def listed(field: str, found: Sequence[T], page: Page, name: Callable[[T], str], shown: Callable[[T], object]) -> dict[str, Any]:
+    """
+    A page of a list (AIP-158). found: what comes after page.token in the order of names, one more than page.size if there is more.
+    """
+    part = found[: page.size]
+    token = page_token(name(part[-1])) if len(found) > page.size else ""
+    return json.without_nothing({field: [shown(each) for each in part], "nextPageToken": token})
+
+
 Handler = Callable[[Call], Awaitable[Any]]
 """Gives something for JSON (dict, list, Struct), or a Response."""
 

@@ -7,12 +7,13 @@ Spec: https://cloud.google.com/iam/docs/reference/rest/v1/projects.serviceAccoun
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any
 
 import msgspec
 
 from roadstead.api.google import json, policies
-from roadstead.api.google.routing import AUTHENTICATED, Call, Route, Variables, page_token
+from roadstead.api.google.routing import AUTHENTICATED, Call, Route, Variables, listed
 from roadstead.errors import FieldInvalid
 from roadstead.iam import resources
 from roadstead.iam.service_accounts import ServiceAccount
@@ -91,10 +92,7 @@ async def _get(call: Call) -> dict[str, Any]:
 async def _list(call: Call) -> dict[str, Any]:
     page = call.page(default=20, most=100)
     found = await call.services.service_accounts.list(call.variables["project"], page.token, page.size + 1)
-    accounts, more = found[: page.size], len(found) > page.size
-    return json.without_nothing(
-        {"accounts": [shown(account) for account in accounts], "nextPageToken": page_token(accounts[-1].email) if more else ""}
-    )
+    return listed("accounts", found, page, attrgetter("email"), shown)
 
 
 async def _patch(call: Call) -> dict[str, Any]:

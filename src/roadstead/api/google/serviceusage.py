@@ -12,8 +12,7 @@ from typing import Any
 
 import msgspec
 
-from roadstead.api.google import json
-from roadstead.api.google.routing import Call, Route, page_token
+from roadstead.api.google.routing import Call, Route, listed
 from roadstead.errors import FieldInvalid
 from roadstead.iam import services
 from roadstead.iam.projects import Project
@@ -66,10 +65,7 @@ async def _list(call: Call) -> dict[str, Any]:
         for name in enabled | services.CATALOGUE.keys()
         if name > page.token and (wanted is None or (wanted["state"] == "ENABLED") == (name in enabled))
     )
-    shown, rest = names[: page.size], names[page.size :]
-    return json.without_nothing(
-        {"services": [_service(project, name, name in enabled) for name in shown], "nextPageToken": page_token(shown[-1]) if rest else ""}
-    )
+    return listed("services", names, page, str, lambda name: _service(project, name, name in enabled))
 
 
 async def _get(call: Call) -> dict[str, Any]:

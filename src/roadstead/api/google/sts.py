@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import parse_qsl
 
 import msgspec
 
+from roadstead.api import forms
 from roadstead.api.errors import oauth_error
 from roadstead.api.google.routing import PUBLIC, Call, Route
 from roadstead.api.messages import Response
@@ -70,12 +70,9 @@ async def _form(call: Call) -> dict[str, str]:
         if call.request.header(b"content-type").partition(";")[0].strip().lower() == "application/json":
             given = msgspec.json.decode(content or b"{}", type=dict[str, str])
             return {re.sub(r"[A-Z]", lambda match: "_" + match[0].lower(), name): value for name, value in given.items()}
-        pairs = parse_qsl(content.decode("ascii"), keep_blank_values=True, max_num_fields=50, encoding="utf-8", errors="strict")
+        return forms.once(content.decode("ascii"))
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise GrantRefused("invalid_request", "the body must be a form, or a JSON object of texts") from error
-    if len({name for name, _ in pairs}) != len(pairs):
-        raise GrantRefused("invalid_request", "a parameter occurs twice")
-    return dict(pairs)
 
 
 ROUTES: Sequence[Route] = (

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from operator import attrgetter
 from typing import Any
 
 import msgspec
 
 from roadstead.api.google import json
-from roadstead.api.google.routing import Call, Route, page_token
+from roadstead.api.google.routing import Call, Route, listed
 from roadstead.errors import FieldInvalid, ResourceUnknown
 from roadstead.iam.pools import UNDELETE_US, Pool, Provider, pool_name
 
@@ -136,10 +137,7 @@ async def _list_pools(call: Call) -> dict[str, Any]:
     pools = await call.services.federation.pools.list_pools(
         call.variables["project"], page.token, page.size + 1, call.parameter("showDeleted") == "true"
     )
-    more = pools[page.size - 1].name if len(pools) > page.size else ""
-    return json.without_nothing(
-        {"workloadIdentityPools": [_shown_pool(pool) for pool in pools[: page.size]], "nextPageToken": page_token(more)}
-    )
+    return listed("workloadIdentityPools", pools, page, attrgetter("name"), _shown_pool)
 
 
 async def _patch_pool(call: Call) -> dict[str, Any]:
@@ -194,9 +192,7 @@ async def _list_providers(call: Call) -> dict[str, Any]:
     providers = await call.services.federation.pools.list_providers(
         await _pool(call), page.token, page.size + 1, call.parameter("showDeleted") == "true"
     )
-    more = providers[page.size - 1].name if len(providers) > page.size else ""
-    shown = [_shown_provider(provider) for provider in providers[: page.size]]
-    return json.without_nothing({"workloadIdentityPoolProviders": shown, "nextPageToken": page_token(more)})
+    return listed("workloadIdentityPoolProviders", providers, page, attrgetter("name"), _shown_provider)
 
 
 async def _patch_provider(call: Call) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from roadstead.api.messages import Response
 from roadstead.api.signin.browser import Visit, page, redirect
 from roadstead.api.signin.services import Services
 from roadstead.errors import GrantRefused, RequestInvalid
-from roadstead.iam.oauth import CLOUD_PLATFORM, Authorization, Destination, authorization, destination
+from roadstead.iam.oauth import Authorization, Destination, authorization, destination
+from roadstead.iam.tokens import CLOUD_PLATFORM
 
 ASKED = ("client_id", "redirect_uri", "state", "response_type", "scope", "code_challenge", "code_challenge_method", "nonce", "prompt")
 _WORDS = {
