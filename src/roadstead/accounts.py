@@ -76,6 +76,26 @@ class Accounts:
     throttle: Throttle
     tokens: Tokens
 
+    async def look_after(self, stop: asyncio.Event) -> None:
+        """Beside the requests of a process: see what other nodes changed, write the audit log and when keys were used. Until stop."""
+        await asyncio.gather(
+            every(POLL_SECONDS, self.generation.seen, stop),
+            self.audit.run(stop),
+            every(USED_SECONDS, self.keys.flush, stop),
+        )
+        await self.keys.flush()
+
+    async def tidy(self) -> None:
+        """What a worker does every few minutes."""
+        await self.audit.trim()
+        await self.credentials.purge()
+        await self.revocations.purge()
+        await self.throttle.purge()
+        await self.projects.purge()
+        await self.custom_roles.purge()
+        await self.service_accounts.purge()
+        await self.federation.pools.purge()
+
 
 async def accounts(settings: Settings, database: Database, shared: SharedNumber, now_us: Callable[[], int]) -> Accounts:
     """shared: made before processes are forked."""
@@ -173,25 +193,3 @@ async def _make(making: Awaitable[object]) -> None:
     """What another node has made meanwhile is there, which is all we want."""
     with suppress(AlreadyExists, Conflict):
         await making
-
-
-async def look_after(own: Accounts, stop: asyncio.Event) -> None:
-    """Beside the requests of a process: see what other nodes changed, write the audit log and when keys were used. Until stop."""
-    await asyncio.gather(
-        every(POLL_SECONDS, own.generation.seen, stop),
-        own.audit.run(stop),
-        every(USED_SECONDS, own.keys.flush, stop),
-    )
-    await own.keys.flush()
-
-
-async def tidy(own: Accounts) -> None:
-    """What a worker does every few minutes."""
-    await own.audit.trim()
-    await own.credentials.purge()
-    await own.revocations.purge()
-    await own.throttle.purge()
-    await own.projects.purge()
-    await own.custom_roles.purge()
-    await own.service_accounts.purge()
-    await own.federation.pools.purge()

@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from roadstead import accounts as iam
-from roadstead.accounts import Accounts
 from roadstead.api.app import Application
 from roadstead.api.distribution.routes import Router
 from roadstead.api.distribution.services import Registry
@@ -25,11 +23,9 @@ from roadstead.blobs.store import BlobStore
 from roadstead.config import DEFAULT_LOCATION, Location, Settings
 from roadstead.db.database import Database
 from roadstead.db.migrate import migrate_postgres, migrate_sqlite
-from roadstead.edges import Edges
 from roadstead.errors import ConfigurationError, StorageError
-from roadstead.iam.generation import SharedNumber
-from roadstead.iam.projects import REMOVE_IMAGES
 from roadstead.jobs import queue
+from roadstead.jobs.kinds import REMOVE_IMAGES
 from roadstead.jobs.worker import Worker
 from roadstead.metrics import Recorder, Stock
 from roadstead.registry import queries, totals
@@ -43,6 +39,9 @@ from roadstead.registry.tags import Tags
 from roadstead.registry.uploads import Uploads
 
 if TYPE_CHECKING:
+    # All that is needed for accounts alone is loaded where there are any: it takes as long as all the rest.
+    from roadstead.accounts import Accounts
+    from roadstead.iam.generation import SharedNumber
     from roadstead.registry.backup import Dumper
 
 TRANSFER_THREADS = 8
@@ -89,6 +88,8 @@ def folder(settings: Settings, location: str) -> Path:
 
 def load_engines(settings: Settings) -> None:
     """Import what the settings need, so that processes that are forked afterwards share it."""
+    if settings.accounts:
+        import_module("roadstead.edges")
     import_module("roadstead.db.postgres" if settings.database else "roadstead.db.sqlite")
     if any(location.storage for location in settings.locations.values()):
         import_module("roadstead.blobs.objectstore")
@@ -163,7 +164,11 @@ def application(settings: Settings, own: Parts, health: Health, known: Accounts 
         return bytes(row[0])
 
     hosts = settings.hosts()
-    edges = Edges.of(settings, known, now_us) if known else None
+    edges = None
+    if known is not None:
+        from roadstead.edges import Edges
+
+        edges = Edges.of(settings, known, now_us)
     blobs = Blobs(own.database, own.stores, int(settings.gc_grace_seconds * 1e6), now_us)
     registry = Registry(
         blobs=blobs,
@@ -182,23 +187,26 @@ def application(settings: Settings, own: Parts, health: Health, known: Accounts 
 
 async def accounts(settings: Settings, own: Parts, shared: SharedNumber) -> Accounts | None:
     """None where the settings want none. Waits for a database that is away, as a process that serves already would."""
-    while settings.accounts:
+    if not settings.accounts:
+        return None
+    from roadstead import accounts as iam
+
+    while True:
         try:
             return await iam.accounts(settings, own.database, shared, now_us)
         except StorageError as error:
             _log.warning("the database does not answer yet", cause=error.message)
             await asyncio.sleep(WAIT_SECONDS)
-    return None
 
 
 async def look_after(known: Accounts | None, stop: asyncio.Event) -> None:
     if known is not None:
-        await iam.look_after(known, stop)
+        await known.look_after(stop)
 
 
 async def tidy(known: Accounts | None) -> None:
     if known is not None:
-        await iam.tidy(known)
+        await known.tidy()
 
 
 async def keys_expiring(known: Accounts | None) -> int:
@@ -210,6 +218,9 @@ async def first_run(settings: Settings) -> str:
     """The secret of the owner's one-time link, "" when there is none to show."""
     if not settings.accounts:
         return ""
+    from roadstead import accounts as iam
+    from roadstead.iam.generation import SharedNumber
+
     used = database(settings)
     try:
         known = await iam.accounts(settings, used, SharedNumber(), now_us)
@@ -223,6 +234,9 @@ async def local_accounts(settings: Settings) -> AsyncIterator[Accounts]:
     """For commands on the server's own machine. Raises ConfigurationError when the settings want no accounts."""
     if not settings.accounts:
         raise ConfigurationError("this server is set to have no accounts: leave `accounts` on")
+    from roadstead import accounts as iam
+    from roadstead.iam.generation import SharedNumber
+
     used = database(settings)
     try:
         known = await iam.accounts(settings, used, SharedNumber(), now_us)

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from roadstead.api.distribution.gate import Permission
+from roadstead.api.distribution.permissions import Permission
 from roadstead.api.distribution.routes import ROUTES, Route, _kind
 from roadstead.api.google.routes import ROUTES as GOOGLE
 from roadstead.api.google.routing import AUTHENTICATED, PUBLIC

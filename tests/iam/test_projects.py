@@ -17,9 +17,10 @@ from roadstead.iam.generation import Generation, SharedNumber
 from roadstead.iam.keys import Keys
 from roadstead.iam.policies import Policies
 from roadstead.iam.project_filter import parse
-from roadstead.iam.projects import GRACE_SECONDS, REMOVE_IMAGES, Projects
+from roadstead.iam.projects import GRACE_SECONDS, Projects
 from roadstead.iam.service_accounts import ServiceAccounts
 from roadstead.jobs import queue
+from roadstead.jobs.kinds import REMOVE_IMAGES
 from tests.kit.accounts import Installation
 from tests.kit.clock import Clock
 from tests.kit.google import GCloud, needs_gcloud, resource_manager

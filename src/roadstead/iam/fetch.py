@@ -15,12 +15,13 @@ import socket
 import ssl
 from collections.abc import Collection
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-import certifi
-import httpx
-
 from roadstead.errors import CredentialInvalid
+
+if TYPE_CHECKING:
+    import httpx
 
 MOST_BYTES = 512 * 1024
 SECONDS = 10.0
@@ -40,6 +41,9 @@ class Fetch:
 
     async def __call__(self, address: str) -> bytes:
         """Raises CredentialInvalid: what cannot be had cannot prove anything."""
+        # Slow to import, and most servers never ask anybody.
+        import httpx
+
         try:
             async with asyncio.timeout(self._seconds):
                 return await self._get(address)
@@ -49,6 +53,8 @@ class Fetch:
             raise _unfetched(address, type(error).__name__) from error
 
     async def _get(self, address: str) -> bytes:
+        import httpx
+
         parts = urlsplit(address)
         host = (parts.hostname or "").lower()
         if parts.scheme not in ("https", "http") or not host or parts.username is not None:
@@ -99,6 +105,8 @@ class Fetch:
     def verification(self) -> ssl.SSLContext:
         """Which certificates are believed."""
         if self._context is None:
+            import certifi
+
             self._context = ssl.create_default_context()
             self._context.load_verify_locations(certifi.where())
             if self._authorities:

@@ -15,9 +15,9 @@ import base64
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus, urlencode, urlsplit
 
-import httpx
 import msgspec
 
 from roadstead.errors import AlreadyExists, CredentialInvalid, FieldInvalid, MemberInvalid, StateForbids
@@ -28,6 +28,9 @@ from roadstead.iam.issuers import ALGORITHMS, Issuers
 from roadstead.iam.members import parse_member
 from roadstead.iam.oauth import challenge_of
 from roadstead.iam.people import MOST_NAME_CHARACTERS, People, Person, canonical_email
+
+if TYPE_CHECKING:
+    import httpx
 
 ANSWER_SECONDS = 10.0
 MOST_ANSWER_BYTES = 256 * 1024
@@ -226,6 +229,9 @@ class OpenIDLogin:
 
     async def _asked(self, method: str, address: str, headers: dict[str, str], form: dict[str, str] | None) -> bytes:
         """Raises CredentialInvalid. Redirects are not followed: the form holds the code and the client's secret."""
+        # Slow to import, and most servers never ask anybody.
+        import httpx
+
         try:
             async with (
                 asyncio.timeout(ANSWER_SECONDS),

@@ -28,6 +28,7 @@ from roadstead.iam.queries import projects as queries
 from roadstead.iam.queries import service_accounts
 from roadstead.iam.roles import OWNER
 from roadstead.jobs import queue
+from roadstead.jobs.kinds import REMOVE_IMAGES
 
 ACTIVE = "ACTIVE"
 DELETE_REQUESTED = "DELETE_REQUESTED"
@@ -35,7 +36,6 @@ GONE = "GONE"
 """All but its id and number is removed: it is found no more, and its id is taken."""
 
 GRACE_SECONDS = 30 * 24 * 3600.0
-REMOVE_IMAGES = "remove-images-of-project"
 """A job of the registry; its argument is what the names of the project's repositories begin with, without the `/`."""
 
 MOST_PER_PAGE = 1000

@@ -8,7 +8,6 @@ request's target as text; what is authorized is what was routed.
 
 from __future__ import annotations
 
-import enum
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from time import time_ns
 
 from roadstead.api import forwarded
 from roadstead.api.auth import NOBODY, Authenticator, Identity, authorization
+from roadstead.api.distribution.permissions import Asked, Permission
 from roadstead.api.errors import status_of
 from roadstead.api.messages import Request
 from roadstead.errors import (
@@ -43,20 +43,6 @@ ANYBODY_US = 10**17
 REGISTRY_SERVICES = ("containerregistry.googleapis.com", "artifactregistry.googleapis.com")
 
 
-class Permission(enum.Enum):
-    """
-    What a route needs. PUBLIC: nothing. PING: a credential, so that clients learn where to get one. CATALOG: nothing; the answer has
-    only what the caller may read.
-    """
-
-    PUBLIC = "public"
-    PING = "ping"
-    PULL = "pull"
-    PUSH = "push"
-    DELETE = "delete"
-    CATALOG = "catalog"
-
-
 # Any of these is enough: GCR's buckets and Artifact Registry both gave the right.
 GRANTS = {
     Permission.PULL: frozenset({"storage.objects.get", "artifactregistry.repositories.downloadArtifacts"}),
@@ -72,14 +58,6 @@ _WHAT_GCR_NAMED = {
     Permission.PUSH: "storage.objects.create",
     Permission.DELETE: "storage.objects.delete",
 }
-
-Asked = str
-"""All that a decision depends on, beside the credential, in one string: its hash is made once."""
-
-
-def asked(permission: Permission, location: str, repository: Repository | None) -> Asked:
-    """No two questions are the same string: neither permissions nor locations have spaces."""
-    return f"{permission.value} {location} {repository.name if repository is not None else ''}"
 
 
 @dataclass(frozen=True, slots=True)

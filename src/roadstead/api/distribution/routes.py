@@ -9,14 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from roadstead.api.distribution import blobs, catalog, manifests, referrers, tags, token, uploads
-from roadstead.api.distribution.gate import Asked, Gate, Permission, asked
+from roadstead.api.distribution.permissions import Asked, Permission, asked
 from roadstead.api.distribution.services import Context, Handler, Registry
 from roadstead.api.errors import distribution_error
 from roadstead.api.messages import Request, Response
 from roadstead.errors import MethodUnsupported, NotFound, RoadsteadError, Unauthenticated
 from roadstead.oci.reference import Repository
+
+if TYPE_CHECKING:
+    from roadstead.api.distribution.gate import Gate
 
 REMEMBERED_PATHS, REMEMBERED_LENGTH = 4096, 512
 

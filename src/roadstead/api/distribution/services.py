@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from roadstead.api.distribution.gate import Gate
-from roadstead.api.distribution.token_service import TokenService
 from roadstead.api.messages import Request, Response
 from roadstead.errors import PaginationInvalid
 from roadstead.oci.reference import Repository
@@ -16,6 +15,11 @@ from roadstead.registry.referrers import Referrers
 from roadstead.registry.repositories import Catalog
 from roadstead.registry.tags import Tags
 from roadstead.registry.uploads import Uploads
+
+if TYPE_CHECKING:
+    # A server without accounts does not load them.
+    from roadstead.api.distribution.gate import Gate
+    from roadstead.api.distribution.token_service import TokenService
 
 MAX_PAGE = 100_000
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from roadstead.api.distribution.services import Context
-from roadstead.api.distribution.token_service import TokenService
 from roadstead.api.messages import Response
 from roadstead.errors import NotFound
+
+if TYPE_CHECKING:
+    from roadstead.api.distribution.token_service import TokenService
 
 
 async def get(context: Context) -> Response:

@@ -16,7 +16,8 @@ import msgspec
 
 from roadstead.api import forms
 from roadstead.api.auth import NOBODY, Authenticator, Identity, authorization, registry_audience
-from roadstead.api.distribution.gate import ACTIONS, CATALOG_ACTIONS, GRANTS, Gate, Permission, held
+from roadstead.api.distribution.gate import ACTIONS, CATALOG_ACTIONS, GRANTS, Gate, held
+from roadstead.api.distribution.permissions import Permission
 from roadstead.api.errors import oauth_error
 from roadstead.api.messages import Request, Response
 from roadstead.errors import GrantRefused, NameInvalid, RequestInvalid, TooLarge, TooManyRequests, Unauthenticated
