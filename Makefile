@@ -37,12 +37,12 @@ test: $(VENV)/ready-to-test ## install what the tests need, then run everything:
 	@$(MAKE) --no-print-directory test-engines
 	$(PYTEST) -m slow $(PARALLEL) $(ARGS)
 
-test-fast: $(VENV)/ready-to-test ## the tests that take no more than a few seconds each, without other people's programs and servers
+test-fast: $(VENV)/ready-to-test ## the tests that take no more than a second or so each, without other people's programs and servers
 	$(PYTEST) -m 'not slow' -k 'not postgres' --ignore=tests/conformance $(PARALLEL) $(ARGS)
 
 test-engines: $(VENV)/ready-to-test ## the same tests, fast and slow, on PostgreSQL and a real S3 server
 	$(PYTEST) $(ENGINES) $(OWN_ENGINES) -m 'not slow' $(PARALLEL) $(ARGS)
-	$(PYTEST) $(ENGINES) $(OWN_ENGINES) -m slow $(ARGS)
+	$(PYTEST) $(ENGINES) $(OWN_ENGINES) -m slow $(PARALLEL) $(ARGS)
 
 check: static test-fast ## format, lint, types, import contracts, fast tests
 

@@ -49,6 +49,7 @@ def key_file(pages: Site, owner: Terminal) -> Path:
 ROBOT = "robot-one@robots-home.iam.gserviceaccount.com"
 
 
+@pytest.mark.slow
 def test_the_browser_comes_back_with_the_login(pages: Site, person: str, terminal: Terminal) -> None:
     """RFC 8252, 7.3: a port of this machine's own address."""
     with terminal.begin("auth", "login", "--server", pages.url) as process:
@@ -84,6 +85,7 @@ def test_who_does_not_allow_it_is_not_logged_in(pages: Site, person: str, termin
     assert not terminal.logins.exists()
 
 
+@pytest.mark.slow
 def test_a_code_is_pasted(pages: Site, person: str, terminal: Terminal) -> None:
     terminal.log_in(pages, person)
 
@@ -104,12 +106,14 @@ def test_nobody_else_can_read_the_logins(pages: Site, person: str, terminal: Ter
     assert ["credentials.json", "lock"] == sorted(each.name for each in terminal.logins.parent.iterdir())
 
 
+@pytest.mark.slow
 def test_a_token_is_a_new_one_each_time(pages: Site, person: str, terminal: Terminal) -> None:
     terminal.log_in(pages, person)
 
     assert terminal.said("auth", "token") != terminal.said("auth", "token")
 
 
+@pytest.mark.slow
 def test_several_accounts_and_servers_are_remembered(pages: Site, person: str, terminal: Terminal) -> None:
     """Who logged in last is who commands act as; --as says another."""
     terminal.log_in(pages, OWNER)
@@ -123,6 +127,7 @@ def test_several_accounts_and_servers_are_remembered(pages: Site, person: str, t
     assert "carol@example.com is not logged in" in terminal.refused("auth", "token", "--as", "carol@example.com")
 
 
+@pytest.mark.slow
 def test_a_logout_ends_the_login_at_the_server(pages: Site, person: str, terminal: Terminal) -> None:
     """RFC 7009, 2.1: with the refresh token, the access tokens that came of it."""
     terminal.log_in(pages, person)
@@ -138,6 +143,7 @@ def test_a_logout_ends_the_login_at_the_server(pages: Site, person: str, termina
     assert "nobody is logged in" in terminal.refused("auth", "token")
 
 
+@pytest.mark.slow
 def test_a_login_that_was_ended_elsewhere_says_so(pages: Site, person: str, terminal: Terminal) -> None:
     terminal.log_in(pages, person)
     pages.run(pages.known.people.sign_out_everywhere(person))
@@ -148,6 +154,7 @@ def test_a_login_that_was_ended_elsewhere_says_so(pages: Site, person: str, term
     assert f"roadstead auth login --server {pages.url}" in problem
 
 
+@pytest.mark.slow
 def test_an_access_token_that_has_ended_is_replaced_without_a_word(pages: Site, person: str, terminal: Terminal) -> None:
     terminal.log_in(pages, person)
     kept = json.loads(terminal.logins.read_text())
@@ -160,6 +167,7 @@ def test_an_access_token_that_has_ended_is_replaced_without_a_word(pages: Site, 
     assert old != json.loads(terminal.logins.read_text())["servers"][pages.url]["logins"][person]["accessToken"]
 
 
+@pytest.mark.slow
 def test_a_token_logs_in_by_itself(pages: Site, owner: Terminal, terminal: Terminal) -> None:
     token = owner.said("auth", "token")
 
@@ -177,6 +185,7 @@ def test_what_is_no_token_does_not_log_in(pages: Site, terminal: Terminal, given
     assert not terminal.logins.exists()
 
 
+@pytest.mark.slow
 def test_a_key_file_logs_in_without_the_server_s_name(pages: Site, terminal: Terminal, key_file: Path) -> None:
     """RFC 7523; the key goes on working when the file is gone."""
     copy = terminal.home / "copy.json"
@@ -262,6 +271,7 @@ def test_the_variable_says_the_server(pages: Site, person: str, tmp_path: Path) 
     assert f"nobody is logged in to {pages.url}" in terminal.refused("projects", "list")
 
 
+@pytest.mark.slow
 def test_docker_asks_for_a_token(pages: Site, person: str, terminal: Terminal) -> None:
     """docker-credential-helpers: get reads a server's address, and answers with ServerURL, Username and Secret."""
     terminal.log_in(pages, person)
@@ -276,6 +286,7 @@ def test_docker_asks_for_a_token(pages: Site, person: str, terminal: Terminal) -
     assert {f"https://{host}": "oauth2accesstoken"} == json.loads(terminal.helper("list").stdout)
 
 
+@pytest.mark.slow
 def test_docker_gets_no_token_for_a_host_that_nobody_named(pages: Site, person: str, terminal: Terminal) -> None:
     """Or an image's name would send it to whoever runs that registry. The sentence is the one that docker looks for."""
     terminal.log_in(pages, person)
@@ -286,6 +297,7 @@ def test_docker_gets_no_token_for_a_host_that_nobody_named(pages: Site, person: 
         assert (1, "credentials not found in native keychain\n") == (done.returncode, done.stdout)
 
 
+@pytest.mark.slow
 def test_docker_logins_and_logouts_succeed_and_change_nothing(pages: Site, person: str, terminal: Terminal) -> None:
     terminal.log_in(pages, person)
     before = terminal.logins.read_bytes()
@@ -298,6 +310,7 @@ def test_docker_logins_and_logouts_succeed_and_change_nothing(pages: Site, perso
     assert 1 == terminal.helper("fly").returncode
 
 
+@pytest.mark.slow
 def test_docker_s_settings_keep_what_else_is_in_them(pages: Site, person: str, terminal: Terminal) -> None:
     terminal.log_in(pages, person)
     file = terminal.home / "docker" / "config.json"
@@ -319,6 +332,7 @@ def test_docker_s_settings_keep_what_else_is_in_them(pages: Site, person: str, t
     assert person == member(pages, answer["Secret"])
 
 
+@pytest.mark.slow
 def test_docker_s_settings_are_made_if_there_are_none(pages: Site, person: str, terminal: Terminal) -> None:
     terminal.log_in(pages, person)
     host = pages.url.removeprefix("http://")

@@ -44,6 +44,7 @@ def gc(server: Server, *options: str) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_a_dry_run_says_what_would_go_and_takes_nothing(own: Server, client: httpx.Client, repository: str) -> None:
     name = push_blob(client, repository, LARGE + b"dry")
 
@@ -55,6 +56,7 @@ def test_a_dry_run_says_what_would_go_and_takes_nothing(own: Server, client: htt
     assert 200 == client.head(f"/v2/{repository}/blobs/{name}").status_code
 
 
+@pytest.mark.slow
 def test_what_no_manifest_needs_is_freed_and_the_rest_stays(own: Server, client: httpx.Client, repository: str) -> None:
     name = push_blob(client, repository, LARGE + b"freed")
     file = Inside(own).file_of(name)
@@ -69,6 +71,7 @@ def test_what_no_manifest_needs_is_freed_and_the_rest_stays(own: Server, client:
     assert 0 == gc(own, "--grace", "0")["blobs"]
 
 
+@pytest.mark.slow
 def test_a_fresh_blob_is_protected_for_its_grace(own: Server, client: httpx.Client, repository: str) -> None:
     """A push under way uploads blobs first."""
     name = push_blob(client, repository, LARGE + b"fresh")
@@ -100,6 +103,7 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", "roadstead", *arguments], cwd=folder, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["gc", "check"])
 def test_a_folder_that_is_no_registry_s_is_refused_and_left_alone(tmp_path: Path, command: str) -> None:
     """A typing error must not make a new, empty registry, nor report that all is well."""

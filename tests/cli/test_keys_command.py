@@ -51,6 +51,7 @@ def make(pages: Site, robot: str, lifetime_days: int | None = None, age_days: in
     return key.id
 
 
+@pytest.mark.slow
 def test_a_service_account_is_made(owner: Terminal, project: str) -> None:
     made = owner.json("service-accounts", "create", "pusher", "--project", project, "--display-name", "The pusher")
 
@@ -59,6 +60,7 @@ def test_a_service_account_is_made(owner: Terminal, project: str) -> None:
     assert "already" in owner.refused("service-accounts", "create", "pusher", "--project", project)
 
 
+@pytest.mark.slow
 def test_a_service_account_is_disabled_enabled_and_deleted(owner: Terminal, project: str, robot: str) -> None:
     def line() -> str:
         return next((each for each in owner.said("service-accounts", "list", "--project", project).splitlines() if robot in each), "")
@@ -71,6 +73,7 @@ def test_a_service_account_is_disabled_enabled_and_deleted(owner: Terminal, proj
     assert "" == line()
 
 
+@pytest.mark.slow
 def test_a_key_is_made_into_a_file_that_nobody_else_can_read(owner: Terminal, robot: str, tmp_path: Path) -> None:
     file = tmp_path / "key.json"
 
@@ -91,6 +94,7 @@ def test_no_file_is_left_when_there_is_no_key(owner: Terminal, tmp_path: Path) -
     assert not file.exists()
 
 
+@pytest.mark.slow
 def test_a_key_is_disabled_enabled_and_deleted(owner: Terminal, pages: Site, robot: str) -> None:
     key = make(pages, robot)
 
@@ -109,6 +113,7 @@ def test_where_there_are_no_keys_it_says_so(owner: Terminal, robot: str) -> None
     assert "There are no keys." in owner.run("keys", "list", robot).stderr
 
 
+@pytest.mark.slow
 def test_the_list_shows_when_a_key_was_last_used(owner: Terminal, pages: Site, robot: str, tmp_path: Path, terminal: Terminal) -> None:
     file = tmp_path / "key.json"
     created = owner.json("keys", "create", robot, "--out", str(file))

@@ -30,6 +30,7 @@ def members(owner: Terminal, role: str, *where: str) -> list[str]:
     return [member for each in bindings if each["role"] == role for member in each["members"]]
 
 
+@pytest.mark.slow
 def test_a_role_is_given_and_taken(owner: Terminal, project: str) -> None:
     owner.said("iam", "policy", "add-binding", project, "--member", BOB, "--role", READER)
     table = owner.said("iam", "policy", "add-binding", project, "--member", CAROL, "--role", READER)
@@ -43,6 +44,7 @@ def test_a_role_is_given_and_taken(owner: Terminal, project: str) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["gcr.io/PROJECT/web/shop", "gcr.io/PROJECT", "eu.gcr.io/PROJECT/web", "OWN/PROJECT/a"])
 def test_a_role_is_given_on_a_repository_alone(owner: Terminal, pages: Site, project: str, place: str) -> None:
     repository = place.replace("PROJECT", project).replace("OWN", pages.authority)
@@ -54,6 +56,7 @@ def test_a_role_is_given_on_a_repository_alone(owner: Terminal, pages: Site, pro
     assert [] == members(owner, WRITER, "--repository", f"asia.gcr.io/{project}")
 
 
+@pytest.mark.slow
 def test_a_condition_is_kept_with_its_binding(owner: Terminal, project: str) -> None:
     """Two bindings of one role: with the condition, and without it."""
     owner.said("iam", "policy", "add-binding", project, "--member", BOB, "--role", READER, "--condition", BEFORE, "--title", "until 2099")
@@ -85,6 +88,7 @@ def test_of_several_at_once_none_is_lost(owner: Terminal, project: str) -> None:
     assert [f"user:p{number}@example.com" for number in range(4)] == sorted(members(owner, READER, project))
 
 
+@pytest.mark.slow
 def test_what_is_overtaken_begins_again(owner: Terminal, pages: Site, project: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The etag is that of a policy which somebody else has changed since."""
     from roadstead.cli import client, policies

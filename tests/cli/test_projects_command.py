@@ -18,6 +18,7 @@ def name() -> str:
     return f"cli-{next(_numbers)}-{secrets.token_hex(4)}"
 
 
+@pytest.mark.slow
 def test_a_project_is_made_and_shown(owner: Terminal, name: str) -> None:
     made = owner.json("projects", "create", name, "--name", "The shop", "--label", "team=web", "--enable", "containerregistry")
 
@@ -30,6 +31,7 @@ def test_a_project_is_made_and_shown(owner: Terminal, name: str) -> None:
     assert "containerregistry.googleapis.com" in owner.said("services", "list", "--project", name)
 
 
+@pytest.mark.slow
 def test_a_project_is_deleted_and_comes_back(owner: Terminal, name: str) -> None:
     owner.said("projects", "create", name)
 
@@ -54,6 +56,7 @@ def test_pages_are_put_together(owner: Terminal, pages: Site) -> None:
     assert set(made) <= {each["projectId"] for each in owner.json("projects", "list")}
 
 
+@pytest.mark.slow
 def test_what_is_not_there_or_not_allowed_is_told_in_a_sentence(
     owner: Terminal, terminal: Terminal, pages: Site, person: str, name: str
 ) -> None:
@@ -81,6 +84,7 @@ def test_what_a_name_does_to_the_terminal_is_not_done(owner: Terminal, pages: Si
     assert "\u202e" not in table
 
 
+@pytest.mark.slow
 def test_services_are_enabled_and_disabled(owner: Terminal, name: str) -> None:
     owner.said("projects", "create", name)
 

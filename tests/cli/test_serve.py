@@ -99,6 +99,7 @@ def test_it_says_what_to_paste(tmp_path: Path) -> None:
     assert str(tmp_path / "here") in said
 
 
+@pytest.mark.slow
 def test_a_first_start_shows_its_owner_in_and_is_closed_to_everybody_else(tmp_path: Path) -> None:
     """No default password: a link that is good once, and a line for scripts on this machine."""
     file = tmp_path / "ready"
@@ -125,6 +126,7 @@ def test_several_addresses_are_all_served(tmp_path: Path) -> None:
         assert [200, 200] == [httpx.get(f"{address}/v2/").status_code for address in addresses]
 
 
+@pytest.mark.slow
 def test_ipv6_s_loopback_is_served(tmp_path: Path) -> None:
     if not socket.has_ipv6 or not Path("/proc/net/if_inet6").exists() or not Path("/proc/net/if_inet6").read_text():
         pytest.skip("this machine has no IPv6")
@@ -211,6 +213,7 @@ def test_a_data_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
     assert "file" in said
 
 
+@pytest.mark.slow
 @only_with("the database is not in the data folder", database="sqlite")
 def test_a_data_folder_of_a_newer_program_is_refused(tmp_path: Path) -> None:
     """Better than to destroy it."""
@@ -249,6 +252,7 @@ def test_a_signal_ends_it_with_exit_code_0_and_no_process_is_left(tmp_path: Path
             os.killpg(process.pid, 0)
 
 
+@pytest.mark.slow
 def test_requests_under_way_are_finished(tmp_path: Path, repository: str) -> None:
     """An upload that has begun is answered after SIGTERM, and what was answered is there after the next start."""
     content = Random("drained").randbytes(100_000)
@@ -295,6 +299,7 @@ def test_a_signal_before_it_is_ready_ends_it_too(tmp_path: Path) -> None:
         process.wait(timeout=10)
 
 
+@pytest.mark.slow
 def test_a_serving_process_that_dies_is_replaced(tmp_path: Path) -> None:
     with serving(tmp_path / "data", "--processes", "1") as server:
         assert server.process
@@ -307,6 +312,7 @@ def test_a_serving_process_that_dies_is_replaced(tmp_path: Path) -> None:
             push_blob(client, "project/image", b"{}")
 
 
+@pytest.mark.slow
 def test_children_do_not_outlive_a_supervisor_that_is_killed(tmp_path: Path) -> None:
     with serving(tmp_path / "data", "--processes", "2") as server:
         assert server.process
@@ -323,6 +329,7 @@ def test_children_do_not_outlive_a_supervisor_that_is_killed(tmp_path: Path) -> 
         raise AssertionError("a child is still there")
 
 
+@pytest.mark.slow
 def test_a_restart_keeps_everything(tmp_path: Path) -> None:
     server = Server(tmp_path / "data", "--processes", "1").start()
     with connect(server.url) as client:

@@ -483,6 +483,7 @@ def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield running
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", [b"", b"G", b"GET /v2/ HTTP/1.1\r\nHost: x\r\n"])
 def test_a_head_that_does_not_come_is_408(impatient: Server, head: bytes) -> None:
     """Slowloris: a connection is not held for a request that never is one."""
@@ -494,6 +495,7 @@ def test_a_head_that_does_not_come_is_408(impatient: Server, head: bytes) -> Non
         assert raw.is_closed()
 
 
+@pytest.mark.slow
 def test_a_head_that_drips_is_408(impatient: Server) -> None:
     with Raw(impatient.port) as raw:
         started = time.monotonic()
@@ -505,6 +507,7 @@ def test_a_head_that_drips_is_408(impatient: Server) -> None:
         assert time.monotonic() - started < 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("framing", ["Content-Length: 100000", "Transfer-Encoding: chunked"])
 def test_a_body_that_stalls_is_408_and_what_came_is_kept(impatient: Server, repository: str, framing: str) -> None:
     """The client can go on where it stopped."""
@@ -518,6 +521,7 @@ def test_a_body_that_stalls_is_408_and_what_came_is_kept(impatient: Server, repo
         assert "0-999" == client.get(upload).headers["Range"]
 
 
+@pytest.mark.slow
 def test_a_slow_but_steady_body_is_not_a_stall(impatient: Server, repository: str) -> None:
     """More than 1 KiB in each window, for longer than the window."""
     with connect(impatient.url) as client:
@@ -530,6 +534,7 @@ def test_a_slow_but_steady_body_is_not_a_stall(impatient: Server, repository: st
             assert 202 == raw.reply().status
 
 
+@pytest.mark.slow
 def test_a_request_late_on_an_old_connection_has_its_whole_time(impatient: Server, repository: str) -> None:
     """The time begins with the request, not with the connection or with the watch's last look."""
     with connect(impatient.url) as client:
@@ -547,6 +552,7 @@ def test_a_request_late_on_an_old_connection_has_its_whole_time(impatient: Serve
         assert 202 == raw.send(b"0123456789").reply().status
 
 
+@pytest.mark.slow
 def test_an_idle_connection_between_requests_is_no_slow_client(impatient: Server) -> None:
     with Raw(impatient.port) as raw:
         assert 200 == raw.send(request("GET", "/v2/")).reply().status

@@ -145,6 +145,7 @@ def check(reply: Reply, method: str) -> None:
             assert entry["code"] == entry["code"].upper()
 
 
+@pytest.mark.slow
 @fuzz
 @given(data=st.data())
 def test_no_request_makes_the_server_fail_or_hang(server: Server, known: Known, data: st.DataObject) -> None:
@@ -165,6 +166,7 @@ _pieces = [
 ]
 
 
+@pytest.mark.slow
 @fuzz
 @given(pieces=st.lists(st.sampled_from(_pieces) | st.binary(max_size=4), max_size=20))
 def test_no_bytes_make_the_server_fail(server: Server, pieces: list[bytes]) -> None:

@@ -190,6 +190,7 @@ async def test_the_digest_is_that_of_all_that_is_staged(store: BlobStore, algori
     staged.close()
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     chunks=st.lists(st.tuples(st.lists(st.binary(max_size=40), max_size=4), st.integers(0, 2)), max_size=6),
@@ -468,6 +469,7 @@ async def test_an_upload_comes_in_a_limited_number_of_requests(store: BlobStore,
     assert 3 == await store.offset(upload)
 
 
+@pytest.mark.slow
 @only_objects
 @pytest.mark.parametrize("content", [b"x" * 10, CONTENT, LARGE], ids=["in a row", "one request", "several parts"])
 async def test_a_request_that_was_cancelled_leaves_the_upload_as_it_was(

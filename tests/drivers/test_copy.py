@@ -112,6 +112,7 @@ async def check(kinds: tuple[str, str], folder: Path, here: Content, there: Cont
 KINDS = [("sqlite", "sqlite"), ("sqlite", "postgres"), ("postgres", "sqlite")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kinds", KINDS)
 @pytest.mark.parametrize("case", CASES)
 def test_one_pass_makes_them_equal(kinds: tuple[str, str], case: str, tmp_path: Path) -> None:

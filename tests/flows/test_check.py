@@ -93,6 +93,7 @@ def kinds(findings: list[dict[str, Any]]) -> list[tuple[str, str]]:
     return [(finding["kind"], finding["what"]) for finding in findings]
 
 
+@pytest.mark.slow
 def test_a_whole_folder_has_no_findings(stored: Stored) -> None:
     assert (0, []) == stored.check()
 
@@ -105,6 +106,7 @@ DAMAGES: dict[str, tuple[Callable[[Stored], None], str, str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_damage_is_found_and_named(stored: Stored, damage: str) -> None:
     """With the digest and a repository that it hurts, in both formats, and with exit code 1."""
@@ -122,6 +124,7 @@ def test_damage_is_found_and_named(stored: Stored, damage: str) -> None:
     assert "1 findings" in table.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_after_a_repair_damaged_bytes_are_not_served_and_a_push_heals_them(stored: Stored, damage: str) -> None:
     """Answered as unknown, so that clients upload them again; the manifest and its tag stay, and are whole again after that."""
@@ -140,6 +143,7 @@ def test_after_a_repair_damaged_bytes_are_not_served_and_a_push_heals_them(store
     assert (0, []) == stored.check()
 
 
+@pytest.mark.slow
 def test_damaged_files_are_put_aside_not_thrown_away(stored: Stored) -> None:
     flip_a_byte(stored.large_file)
     damaged = stored.large_file.read_bytes()
@@ -149,6 +153,7 @@ def test_damaged_files_are_put_aside_not_thrown_away(stored: Stored) -> None:
     assert [damaged] == [file.read_bytes() for file in stored.inside.quarantine()]
 
 
+@pytest.mark.slow
 def test_a_file_that_no_blob_needs_is_an_orphan_and_a_repair_removes_it(stored: Stored) -> None:
     orphan = stored.large_file.with_name(f"{stored.large_file.name[:2]}{'0' * 62}.00000000")
     orphan.write_bytes(b"left by a crash")
@@ -163,6 +168,7 @@ def test_a_file_that_no_blob_needs_is_an_orphan_and_a_repair_removes_it(stored: 
     assert (0, []) == stored.check()
 
 
+@pytest.mark.slow
 def test_a_damaged_manifest_is_found(stored: Stored) -> None:
     change_manifest(stored.inside)
 
@@ -172,6 +178,7 @@ def test_a_damaged_manifest_is_found(stored: Stored) -> None:
     assert stored.image.digest == findings[0]["name"]
 
 
+@pytest.mark.slow
 def test_a_damaged_manifest_is_healed_by_the_next_push_of_it(stored: Stored) -> None:
     change_manifest(stored.inside)
 
@@ -183,6 +190,7 @@ def test_a_damaged_manifest_is_healed_by_the_next_push_of_it(stored: Stored) -> 
     assert (0, []) == stored.check()
 
 
+@pytest.mark.slow
 @only_with("PostgreSQL looks after its own files", database="sqlite")
 def test_a_damaged_database_file_is_found(stored: Stored) -> None:
     """SQLite's own check belongs to it: a page that no row of blobs or manifests is on may be broken too."""
@@ -199,6 +207,7 @@ def test_a_damaged_database_file_is_found(stored: Stored) -> None:
     assert "corrupt" in done.stdout
 
 
+@pytest.mark.slow
 def test_check_beside_a_running_server_finds_nothing_wrong(stored: Stored) -> None:
     """Safe at any time: a file that is a moment ahead of its row is no finding."""
     stored.server.start()
@@ -207,6 +216,7 @@ def test_check_beside_a_running_server_finds_nothing_wrong(stored: Stored) -> No
     assert (0, []) == stored.check()
 
 
+@pytest.mark.slow
 @only_with("a bucket's names are all ours", blobs="folder")
 def test_a_file_with_an_odd_name_among_the_blobs_does_not_stop_the_check(stored: Stored) -> None:
     """Operators and backup programs leave things behind."""

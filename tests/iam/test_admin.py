@@ -51,6 +51,7 @@ def follow(installation: Installation, link: str, password: str = PASSWORD) -> h
         return browser.post("/signin/link", data={**fields, "name": "A Sailor", "password": password, "again": password})
 
 
+@pytest.mark.slow
 def test_a_token_is_the_owner_s_and_for_every_api(installation: Installation) -> None:
     token = said(installation, "token").strip()
 
@@ -76,6 +77,7 @@ def test_what_no_token_can_be_made_of(installation: Installation, options: list[
     assert refused(installation, "token", *options).strip()
 
 
+@pytest.mark.slow
 def test_a_new_person_gets_in_by_a_link_once_and_has_no_rights(installation: Installation, email: str) -> None:
     link = said(installation, "add", email)
 
@@ -85,6 +87,7 @@ def test_a_new_person_gets_in_by_a_link_once_and_has_no_rights(installation: Ins
     assert 403 == httpx.get(f"{installation.url}/v2/my-project/x/tags/list", auth=(email, PASSWORD)).status_code
 
 
+@pytest.mark.slow
 def test_an_owner_has_every_right(installation: Installation, email: str) -> None:
     assert 303 == follow(installation, said(installation, "owner", email)).status_code
 
@@ -93,6 +96,7 @@ def test_an_owner_has_every_right(installation: Installation, email: str) -> Non
     assert "signin/link" not in said(installation, "owner", email), "who has a password needs no link"
 
 
+@pytest.mark.slow
 def test_a_new_link_ends_what_was_open(installation: Installation, email: str) -> None:
     """Who recovers an account does not know who else is in it."""
     follow(installation, said(installation, "add", email))
@@ -117,6 +121,7 @@ def test_a_wrong_folder_is_no_new_installation(tmp_path: Path, installation: Ins
     assert "absent.toml" in done.stderr
 
 
+@pytest.mark.slow
 def test_what_is_done_on_the_server_s_machine_is_in_the_audit_log(installation: Installation) -> None:
     """By the operating system's user, and without what was printed."""
     address = "audited-sailor@example.com"

@@ -137,6 +137,7 @@ def test_a_token_does_not_get_another_one_that_does_more(installation: Installat
         assert 401 == answer.status_code or {name: ["pull"]} == held(answer.json()["token"]), answer.text
 
 
+@pytest.mark.slow
 def test_wildcards_and_strange_scopes_give_what_there_is_a_right_to(installation: Installation, theirs: str) -> None:
     token = installation.robot(theirs, "roles/storage.objectViewer")
     name, other = f"{theirs}/image", installation.project()
@@ -155,6 +156,7 @@ def test_wildcards_and_strange_scopes_give_what_there_is_a_right_to(installation
     assert {"pull"} == {action for repository, actions in given.items() for action in actions if repository}
 
 
+@pytest.mark.slow
 def test_a_refresh_token_is_good_at_its_own_location_and_endpoint(installation: Installation, person: str, theirs: str) -> None:
     form = {"grant_type": "password", "username": person, "password": SENTENCE, "access_type": "offline", "client_id": "docker"}
     url = f"{installation.url}/v2/token"
@@ -295,6 +297,7 @@ def test_an_upload_is_its_beginner_s_in_its_repository(installation: Installatio
 # Bytes of others (zot, CVE-2024-39897)
 
 
+@pytest.mark.slow
 def test_known_digests_give_nothing_without_a_right_to_read_them(installation: Installation, stranger: httpx.Client, mine: str) -> None:
     """HEAD, mount, an upload of the digest alone and a manifest linked a blob that somebody else had."""
     theirs, secret = installation.project(), b"a secret layer of theirs"
@@ -336,6 +339,7 @@ def test_a_mount_is_limited_by_the_token_too(installation: Installation, theirs:
 # Tags and digests (distribution, CVE-2026-41888; zot, CVE-2026-31801)
 
 
+@pytest.mark.slow
 def test_who_may_push_does_not_delete(installation: Installation, theirs: str) -> None:
     """The delete of a tag took another way through the code, which never asked."""
     name = f"{theirs}/image"
@@ -672,6 +676,7 @@ def test_filters_reach_nothing_but_what_they_name(installation: Installation, st
     assert 2 * SOON_SECONDS > time.monotonic() - begun
 
 
+@pytest.mark.slow
 def test_no_list_shows_what_its_reader_may_not_read(installation: Installation, stranger: httpx.Client, mine: str, theirs: str) -> None:
     """Harbor, CVE-2020-29662: catalog and search told of private projects."""
     subject = push_image(installation.owner, f"{theirs}/image", "secret")

@@ -435,6 +435,7 @@ def soon(client: httpx.Client, project: str, condition: str, count: int = 1) -> 
     return found
 
 
+@pytest.mark.slow
 def test_who_did_what_is_told_as_cloud_audit_logs_tell_it(installation: Installation) -> None:
     """google.cloud.audit.AuditLog; changes of rights are there as soon as they are answered."""
     project = installation.project(registry=False)
@@ -468,6 +469,7 @@ def test_what_is_refused_is_in_the_log_and_so_is_who_tried(installation: Install
     assert "evil\\u009b2Jagent" in agents, "a terminal would take \\x9b for the beginning of a command"
 
 
+@pytest.mark.slow
 def test_pushes_are_in_the_log_and_pulls_are_not(installation: Installation) -> None:
     """Decoupled from the pull path (goharbor/community PR 253)."""
     project = installation.project()
@@ -484,6 +486,7 @@ def test_pushes_are_in_the_log_and_pulls_are_not(installation: Installation) -> 
     assert before == len(entries(installation.owner, project))
 
 
+@pytest.mark.slow
 def test_a_login_that_waits_for_too_many_failures_is_in_the_log(installation: Installation) -> None:
     """At /v2/ and at the token service; whoever tries on is what an operator looks for."""
     with sqlite3.connect(installation.server.data / "registry.sqlite") as database:
@@ -502,6 +505,7 @@ def test_a_login_that_waits_for_too_many_failures_is_in_the_log(installation: In
         assert 1 <= database.execute(kept, ("POST %",)).fetchone()[0]
 
 
+@pytest.mark.slow
 def test_the_log_of_a_project_is_for_those_who_may_read_it(installation: Installation) -> None:
     project = installation.project(registry=False)
     body = {"resourceNames": [f"projects/{project}"]}
@@ -571,6 +575,7 @@ def test_what_the_log_cannot_be_asked_is_refused(installation: Installation, bod
     assert "INVALID_ARGUMENT" == response.json()["error"]["status"]
 
 
+@pytest.mark.slow
 def test_the_command_shows_the_log_from_the_data_folder_and_from_the_server(installation: Installation, tmp_path: Path) -> None:
     project = installation.project(registry=False)
     installation.grant(project, "roles/viewer", "user:someone@example.com")

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlencode
 
 import httpx
+import pytest
 
 from tests.kit.accounts import Installation
 from tests.kit.push import push_image
@@ -26,6 +27,7 @@ def person(installation: Installation) -> str:
     return email
 
 
+@pytest.mark.slow
 def test_connections_opened_at_once_with_a_password_are_one_try_of_it(installation: Installation) -> None:
     """Each was counted as a failure until it had succeeded, so that the eleventh of a parallel pull was told to wait."""
     project, email = installation.project(), person(installation)

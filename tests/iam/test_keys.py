@@ -602,6 +602,7 @@ async def test_a_stranger_does_not_learn_which_accounts_and_keys_there_are(keys:
     assert "is disabled" in await refused(keys.verify_assertion(owner.token(), TOKEN))
 
 
+@pytest.mark.slow
 @on_one_database
 async def test_what_is_remembered_is_bounded(keys: Keys, owner: Owner, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("roadstead.iam.keys._MOST_REMEMBERED", 10)

@@ -345,6 +345,7 @@ def test_there_are_enough_cells() -> None:
     assert 5000 <= len(CELLS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("api", TABLES)
 def test_every_route_for_every_caller(world: World, api: str) -> None:
     asker, wrong, asked = Asker(world), [], 0

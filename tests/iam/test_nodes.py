@@ -38,6 +38,7 @@ def statuses(server: Server, path: str, token: str) -> set[int]:
     return {httpx.get(f"{server.url}{path}", headers={"Authorization": f"Bearer {token}"}).status_code for _ in range(8)}
 
 
+@pytest.mark.slow
 def test_a_grant_and_its_end_reach_the_other_node(nodes: tuple[Installation, Server]) -> None:
     installation, other = nodes
     project = installation.project()
@@ -60,6 +61,7 @@ def test_a_grant_and_its_end_reach_the_other_node(nodes: tuple[Installation, Ser
     soon(lambda: statuses(other, path, token) == {403})
 
 
+@pytest.mark.slow
 def test_a_disabled_account_is_out_on_the_other_node(nodes: tuple[Installation, Server]) -> None:
     installation, other = nodes
     project = installation.project()

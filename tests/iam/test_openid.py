@@ -319,6 +319,7 @@ def test_what_cannot_be_checked_signs_nobody_in(tmp_path: Path, provider: Provid
 # Whose account
 
 
+@pytest.mark.slow
 def test_an_address_alone_opens_nobody_s_account(tmp_path: Path, provider: Provider) -> None:
     with signing_in(tmp_path, provider) as (pages, browser):
         pages.run(pages.known.people.create(ALICE, "", PASSWORD))
@@ -333,6 +334,7 @@ def test_an_address_alone_opens_nobody_s_account(tmp_path: Path, provider: Provi
         assert 303 == sign_in(browser).status_code
 
 
+@pytest.mark.slow
 def test_somebody_else_s_session_does_not_take_the_account_over(tmp_path: Path, provider: Provider) -> None:
     with signing_in(tmp_path, provider) as (pages, browser):
         pages.run(pages.known.people.create(ALICE, "", PASSWORD))

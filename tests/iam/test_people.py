@@ -148,6 +148,7 @@ async def test_who_is_not_there_cannot_be_changed(people: People) -> None:
 # Passwords
 
 
+@pytest.mark.slow
 async def test_the_right_password_is_right_and_another_is_not(people: People) -> None:
     await people.create(ALICE, "", GOOD)
 
@@ -244,6 +245,7 @@ async def test_a_password_of_older_parameters_is_hashed_anew_when_it_is_used(peo
     await people.check_password(ALICE, GOOD)
 
 
+@pytest.mark.slow
 @only_sqlite
 async def test_an_unknown_address_takes_as_long_as_a_known_one(people: People) -> None:
     """The work is the same; a login that were not looked at would take a thousandth of it."""
@@ -263,6 +265,7 @@ async def test_an_unknown_address_takes_as_long_as_a_known_one(people: People) -
     assert known / 2 < without < known * 2
 
 
+@pytest.mark.slow
 @only_sqlite
 async def test_the_event_loop_goes_on_while_passwords_are_looked_at(people: People) -> None:
     await people.create(ALICE, "", GOOD)
@@ -484,6 +487,7 @@ async def test_a_deleted_person_is_in_no_group(people: People, groups: Groups) -
     assert frozenset() == await groups.of(f"user:{ALICE}")
 
 
+@pytest.mark.slow
 async def test_only_so_many_passwords_are_looked_at_at_once() -> None:
     """64 MiB each: more would be a way to fill the memory."""
     passwords = Passwords()

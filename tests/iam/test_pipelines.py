@@ -292,6 +292,7 @@ def test_a_wrong_request_is_answered_as_the_api_s_errors_say(
     assert status == response.json()["error"]["code"]
 
 
+@pytest.mark.slow
 def test_pools_are_the_administrators(pipeline: Pipeline) -> None:
     """A project's editor must not let others in; who only looks changes nothing; nobody from outside sees them."""
     installation, project, pools = pipeline.installation, pipeline.project, pipeline.pools

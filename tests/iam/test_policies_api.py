@@ -124,6 +124,7 @@ def test_permissions_are_tested_by_name_only(installation: Installation) -> None
         assert 401 == nobody.post(url, json={"permissions": []}).status_code
 
 
+@pytest.mark.slow
 def test_only_who_may_set_a_policy_sets_it(installation: Installation) -> None:
     """An editor gives nobody rights, least of all himself."""
     project = installation.project(registry=False)

@@ -261,6 +261,7 @@ def test_what_is_missing_and_what_is_forbidden_are_answered_alike(installation: 
         assert 404 == installation.owner.get("/v1/projects/no-such-project").status_code
 
 
+@pytest.mark.slow
 def test_a_list_holds_only_what_the_caller_may_see(installation: Installation) -> None:
     mine, also, _ = (installation.project(registry=False) for _ in range(3))
     token = installation.robot(mine, "roles/viewer")

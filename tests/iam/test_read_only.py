@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import httpx
+import pytest
 
 from roadstead.db.database import Database
 from roadstead.db.postgres import PostgresDatabase
@@ -16,6 +17,7 @@ from roadstead.db.sqlite import SQLiteDatabase
 from tests.kit.accounts import Installation
 
 
+@pytest.mark.slow
 def test_tokens_and_keys_go_on_while_nothing_is_written_and_a_password_is_told_to_come_again(installation: Installation) -> None:
     """A try of a password must be counted before it is looked at."""
     project = installation.project()

@@ -89,6 +89,7 @@ def test_everybody_may_pull_what_is_given_to_all_users(installation: Installatio
     assert 401 == httpx.delete(url).status_code
 
 
+@pytest.mark.slow
 def test_a_grant_and_its_end_hold_at_once(installation: Installation) -> None:
     """In every process, also for tokens that were made before."""
     project = installation.project()
@@ -159,6 +160,7 @@ def test_pushing_needs_the_container_registry_api(installation: Installation) ->
     assert 403 == installation.owner.get(f"/v2/{project}/x/tags/list").status_code
 
 
+@pytest.mark.slow
 def test_a_mount_needs_read_on_its_source(installation: Installation) -> None:
     source, target = installation.project(), installation.project()
     push_image(installation.owner, f"{source}/image")
@@ -172,6 +174,7 @@ def test_a_mount_needs_read_on_its_source(installation: Installation) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_repository_or_a_prefix_can_be_given_alone(installation: Installation) -> None:
     """Finer than GCR."""
     project = installation.project()

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.kit.accounts import Installation, installed
 from tests.kit.engines import ENGINES
@@ -35,6 +36,7 @@ def catalog(client: httpx.Client) -> list[str]:
     return list(client.get("/v2/_catalog").json()["repositories"])
 
 
+@pytest.mark.slow
 def test_nothing_works_in_a_project_that_is_being_deleted(installation: Installation) -> None:
     project, other = installation.project(), installation.project()
     push_image(installation.owner, f"{project}/image")
@@ -59,6 +61,7 @@ def test_nothing_works_in_a_project_that_is_being_deleted(installation: Installa
         assert 200 == robot.get(f"/v1/projects/{other}").status_code
 
 
+@pytest.mark.slow
 def test_images_go_after_the_grace_and_those_of_others_stay(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with installed(data, env=SOON) as installation, installation.client(installation.owner_token, **EU) as european:

@@ -129,6 +129,7 @@ def test_what_no_role_can_be_is_refused(installation: Installation, role_id: str
     assert 400 == made(installation, f"projects/{installation.project(registry=False)}", role_id, **role).status_code
 
 
+@pytest.mark.slow
 def test_an_old_etag_writes_nothing_and_only_role_admins_write(installation: Installation) -> None:
     project = installation.project(registry=False)
     role = made(installation, f"projects/{project}").json()

@@ -128,6 +128,7 @@ def test_a_key_can_be_made_elsewhere(installation: Installation) -> None:
     assert 400 == owner.post(f"{keys}:upload", json={"publicKeyData": base64.b64encode(b"no key").decode()}).status_code
 
 
+@pytest.mark.slow
 def test_nobody_reaches_accounts_and_keys_of_others_by_naming_them(installation: Installation) -> None:
     """Insecure direct object references: a key's or account's name under one's own account or project opens nothing."""
     mine, other = installation.project(registry=False), installation.project(registry=False)

@@ -317,6 +317,7 @@ def test_a_link_does_not_go_round_the_second_factor(browser: Browser, pages: Sit
 # The account
 
 
+@pytest.mark.slow
 def test_a_new_password_signs_out_everywhere_else(browser: Browser, pages: Site, alice: str) -> None:
     with Browser(pages.url) as other:
         other.sign_in(alice)
@@ -451,6 +452,7 @@ def test_a_second_factor_ends_what_the_password_alone_opened(browser: Browser, p
         pages.run(known.principals.load(f"user:{alice}", before_us))
 
 
+@pytest.mark.slow
 def test_the_second_factor_goes_off_with_the_password_and_a_code(browser: Browser, pages: Site, alice: str) -> None:
     browser.sign_in(alice)
     device, _ = second_factor(browser, pages)
@@ -469,6 +471,7 @@ def test_the_second_factor_goes_off_with_the_password_and_a_code(browser: Browse
     assert "/account" == browser.sign_in(alice).headers.get("location")
 
 
+@pytest.mark.slow
 def test_codes_to_turn_the_second_factor_off_are_counted(browser: Browser, pages: Site, alice: str) -> None:
     browser.sign_in(alice)
     second_factor(browser, pages)
@@ -482,6 +485,7 @@ def test_codes_to_turn_the_second_factor_off_are_counted(browser: Browser, pages
 # Too many tries
 
 
+@pytest.mark.slow
 def test_after_ten_wrong_passwords_even_the_right_one_waits(browser: Browser, pages: Site, alice: str) -> None:
     for _ in range(10):
         browser.sign_in(alice, "not the password at all")
@@ -492,6 +496,7 @@ def test_after_ten_wrong_passwords_even_the_right_one_waits(browser: Browser, pa
     assert 303 == browser.sign_in(alice).status_code
 
 
+@pytest.mark.slow
 def test_codes_are_counted_too_and_the_right_password_does_not_reset_them(browser: Browser, pages: Site, alice: str) -> None:
     browser.sign_in(alice)
     second_factor(browser, pages)

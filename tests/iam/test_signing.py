@@ -278,6 +278,7 @@ asyncio.run(main(Path(sys.argv[1])))
 """
 
 
+@pytest.mark.slow
 async def test_processes_that_start_at_once_agree(door: Open, tmp_path: Path) -> None:
     running = [
         await asyncio.create_subprocess_exec(sys.executable, "-c", _PROCESS, str(tmp_path), stdout=subprocess.PIPE) for _ in range(4)

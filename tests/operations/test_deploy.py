@@ -278,6 +278,7 @@ def front(port: int, *nodes: int) -> str:
     return text
 
 
+@pytest.mark.slow
 def test_the_front_hands_on_who_asks_and_keeps_the_metrics_inside(tmp_path: Path) -> None:
     """Accounts are the nodes' own: the front asks for nothing, and takes nothing away."""
     port = free_port()

@@ -57,6 +57,7 @@ def nothing_is_left(process: subprocess.Popen[str]) -> bool:
 # The end
 
 
+@pytest.mark.slow
 def test_a_slow_upload_is_finished_before_the_server_ends(tmp_path: Path, repository: str) -> None:
     """Draining waits for what is under way, byte by byte, and acknowledges it; then the exit code is 0."""
     content = Random("slow").randbytes(400_000)
@@ -79,6 +80,7 @@ def test_a_slow_upload_is_finished_before_the_server_ends(tmp_path: Path, reposi
         assert content == httpx.get(f"{server.url}/v2/{repository}/blobs/{digest(content)}", follow_redirects=True).content
 
 
+@pytest.mark.slow
 def test_what_takes_too_long_is_cut_off(tmp_path: Path, repository: str) -> None:
     """drain_seconds is a promise to whoever waits for the end. What came of an upload is kept."""
     with serving(tmp_path / "data", "--processes", "1", env={"ROADSTEAD_DRAIN_SECONDS": "0.5"}) as server:
@@ -95,6 +97,7 @@ def test_what_takes_too_long_is_cut_off(tmp_path: Path, repository: str) -> None
             assert raw.is_closed()
 
 
+@pytest.mark.slow
 def test_during_the_delay_newcomers_are_served(tmp_path: Path) -> None:
     """A balancer that has not noticed yet must not hand on an error."""
     with serving(tmp_path / "data", "--processes", "1", env={"ROADSTEAD_DRAIN_DELAY_SECONDS": "1.5"}) as server:
@@ -124,6 +127,7 @@ def test_a_child_that_does_not_end_is_killed(tmp_path: Path) -> None:
 # The start
 
 
+@pytest.mark.slow
 def test_a_signal_ends_a_server_whose_database_does_not_answer(tmp_path: Path) -> None:
     """It accepts and says nothing, as behind a firewall: nobody wants to wait for its timeout."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -153,6 +157,7 @@ def test_a_signal_ends_a_server_that_is_not_ready_yet(tmp_path: Path) -> None:
         wait_for(lambda: nothing_is_left(process))
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_before_it_is_ready_is_started_again(tmp_path: Path) -> None:
     with starting(tmp_path) as process:
         first = wait_for(lambda: len(found := children(process.pid)) == 3 and found)

@@ -55,6 +55,7 @@ def test_only_these_paths_are_about_the_server(client: httpx.Client, path: str) 
     assert client.get(path).status_code in (400, 404)
 
 
+@pytest.mark.slow
 def test_a_folder_that_is_gone_is_named(tmp_path: Path) -> None:
     """Whoever reads the answer must know which location to look after; the others still serve."""
     with serving(tmp_path / "data", "--processes", "1", env=EMBEDDED) as server:
@@ -100,6 +101,7 @@ def test_a_database_or_bucket_that_is_away_makes_a_server_unready_and_it_recover
         wait_for(lambda: ready(server.url) == (200, {}))
 
 
+@pytest.mark.slow
 def test_a_draining_server_is_not_ready_but_still_serves(tmp_path: Path) -> None:
     """A balancer has to see it before the door is closed: between the two, requests are answered, and connections end."""
     env = {"ROADSTEAD_DRAIN_DELAY_SECONDS": "2.5"}
@@ -121,6 +123,7 @@ def test_a_draining_server_is_not_ready_but_still_serves(tmp_path: Path) -> None
         assert 0 == server.process.wait(timeout=20)
 
 
+@pytest.mark.slow
 def test_a_worker_answers_where_it_is_told_to(tmp_path: Path) -> None:
     """A node that only works has no serving process that could be asked."""
     file = tmp_path / "ready"

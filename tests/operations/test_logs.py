@@ -76,6 +76,7 @@ def test_a_failure_is_logged_with_the_id_that_the_client_was_told(tmp_path: Path
         assert "hunter" not in server.log.read_text()
 
 
+@pytest.mark.slow
 def test_the_server_s_own_complaints_are_json_too(tmp_path: Path) -> None:
     """A line that the log's reader cannot parse is a line that nobody reads."""
     with serving(tmp_path / "data", "--processes", "1") as server:
@@ -89,6 +90,7 @@ def test_the_server_s_own_complaints_are_json_too(tmp_path: Path) -> None:
         assert 1 == sum("Invalid HTTP" in each for each in server.log.read_text().splitlines())
 
 
+@pytest.mark.slow
 def test_requests_are_not_logged_unless_somebody_asks(tmp_path: Path) -> None:
     """At ten thousands of them a second, lines cost more than answers."""
     with serving(tmp_path / "data", "--processes", "1") as server:
@@ -98,6 +100,7 @@ def test_requests_are_not_logged_unless_somebody_asks(tmp_path: Path) -> None:
         assert [] == log_lines(server)
 
 
+@pytest.mark.slow
 def test_the_access_log_has_a_line_for_each_request(tmp_path: Path, repository: str) -> None:
     with serving(tmp_path / "data", "--processes", "1", env={"ROADSTEAD_ACCESS_LOG": "true"}) as server, connect(server.url) as client:
         manifest = push_image(client, repository)
@@ -179,6 +182,7 @@ def spans_of(bodies: list[bytes]) -> list[Any]:
     return [span for each in exported for resource in each.resource_spans for scope in resource.scope_spans for span in scope.spans]
 
 
+@pytest.mark.slow
 def test_a_request_is_a_span_of_its_caller_s_trace(tmp_path: Path, repository: str, collector: tuple[str, list[bytes]]) -> None:
     """W3C Trace Context: traceparent is version, trace, parent, flags."""
     pytest.importorskip("opentelemetry.sdk", reason="the extra otel is not installed")

@@ -28,6 +28,7 @@ def separately(server: Server, number: int, path: str) -> None:
         httpx.get(f"{server.url}{path}")
 
 
+@pytest.mark.slow
 def test_every_process_answers_for_all_of_the_node(tmp_path: Path, repository: str) -> None:
     with serving(tmp_path / "data", "--processes", "2") as server:
         separately(server, 20, f"/v2/{repository}/manifests/v1")
@@ -40,6 +41,7 @@ def test_every_process_answers_for_all_of_the_node(tmp_path: Path, repository: s
             assert 20 == Metrics(server.url).sum("http_requests_total", route=MANIFEST), "whichever process answers"
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_takes_nothing_away(tmp_path: Path, repository: str) -> None:
     """A counter that goes back would look like a restart of the whole node: rates would be wrong."""
     with serving(tmp_path / "data", "--processes", "2") as server:
@@ -78,6 +80,7 @@ def test_latencies_are_histograms_by_route(server: Server, client: httpx.Client)
     assert 0 < metrics.sum("http_request_duration_seconds_sum", route="/v2/") < 60
 
 
+@pytest.mark.slow
 def test_a_name_of_a_client_s_is_no_label(tmp_path: Path, repository: str) -> None:
     """Labels that anybody may invent would fill the memory of whoever collects them."""
     with serving(tmp_path / "data", "--processes", "1") as server:
@@ -120,6 +123,7 @@ def test_what_waits_is_told(tmp_path: Path, repository: str) -> None:
         assert 1 == metrics.sum("database_up")
 
 
+@pytest.mark.slow
 def test_collection_is_told(tmp_path: Path, repository: str) -> None:
     env = {"ROADSTEAD_GC_INTERVAL_SECONDS": "0.2", "ROADSTEAD_GC_GRACE_SECONDS": "0"}
     with serving(tmp_path / "data", "--processes", "1", env=env) as server, connect(server.url) as client:

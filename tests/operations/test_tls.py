@@ -245,6 +245,7 @@ def wrong_pairs(files: Files, folder: Path) -> dict[str, tuple[Path, Path]]:
     }
 
 
+@pytest.mark.slow
 def test_a_pair_that_cannot_be_used_ends_the_start_with_a_sentence(tmp_path: Path, files: Files) -> None:
     for name, (chain, key) in wrong_pairs(files, tmp_path).items():
         given = [*(["--tls-cert", str(chain)] if chain != Path() else []), *(["--tls-key", str(key)] if key != Path() else [])]
@@ -344,6 +345,7 @@ def peak_bytes(server: Server) -> int:
     return max(int(text.partition("VmHWM:")[2].split()[0]) * 1024 for text in status)
 
 
+@pytest.mark.slow
 def test_a_big_blob_comes_back_whole_and_never_is_in_memory(tmp_path: Path, files: Files, repository: str) -> None:
     """Over TLS the kernel cannot send the file; what passes through the program does so in pieces."""
     content = Random("big").randbytes(96 * MIB)
@@ -361,6 +363,7 @@ def test_a_big_blob_comes_back_whole_and_never_is_in_memory(tmp_path: Path, file
         assert peak_bytes(server) - before < (48 if ENGINES.blobs == "folder" else 88) * MIB
 
 
+@pytest.mark.slow
 @only_with("the bucket sends it, or its own client has memory of its own", blobs="folder")
 def test_those_who_do_not_read_cost_little(tmp_path: Path, files: Files, repository: str) -> None:
     content = Random("unread").randbytes(64 * MIB)
@@ -378,6 +381,7 @@ def test_those_who_do_not_read_cost_little(tmp_path: Path, files: Files, reposit
             raw.__exit__(None, None, None)
 
 
+@pytest.mark.slow
 def test_a_slow_reader_gets_all_even_of_a_connection_that_ends(secure: Server, files: Files, client: httpx.Client, repository: str) -> None:
     """The server has written and closed long before the client has read."""
     content = Random("slow").randbytes(6 * MIB)
@@ -475,6 +479,7 @@ def renewable(tmp_path: Path) -> Files:
     return made(tmp_path / "tls")
 
 
+@pytest.mark.slow
 def test_a_renewed_certificate_is_shown_without_a_restart(tmp_path: Path, renewable: Files, repository: str) -> None:
     """Connections that are open go on, in the middle of a request even."""
     with serving_securely(tmp_path, renewable, "--processes", "2") as server, SecureRaw(server.port, renewable.trusting()) as raw:
@@ -493,6 +498,7 @@ def test_a_renewed_certificate_is_shown_without_a_restart(tmp_path: Path, renewa
         assert renewable.certificate().not_valid_after_utc.isoformat() == line["not_after"]
 
 
+@pytest.mark.slow
 def test_sighup_renews_at_once_in_every_process(tmp_path: Path, renewable: Files) -> None:
     with serving_securely(tmp_path, renewable, "--processes", "2") as server:
         new = made(renewable.folder).certificate().serial_number
@@ -503,6 +509,7 @@ def test_sighup_renews_at_once_in_every_process(tmp_path: Path, renewable: Files
         assert 3 == len(children(server.process.pid)), "the worker has nothing to renew and goes on"
 
 
+@pytest.mark.slow
 def test_a_broken_pair_is_logged_and_the_old_one_stays(tmp_path: Path, renewable: Files) -> None:
     with serving_securely(tmp_path, renewable, "--processes", "1") as server:
         old = renewable.certificate().serial_number
@@ -521,6 +528,7 @@ def test_a_broken_pair_is_logged_and_the_old_one_stays(tmp_path: Path, renewable
         assert {old} == shown(server, renewable)
 
 
+@pytest.mark.slow
 def test_a_process_that_is_started_later_shows_the_renewed_one(tmp_path: Path, renewable: Files) -> None:
     """Its supervisor has the old one in memory."""
     with serving_securely(tmp_path, renewable, "--processes", "1") as server:
@@ -533,6 +541,7 @@ def test_a_process_that_is_started_later_shows_the_renewed_one(tmp_path: Path, r
         assert {new} == wait_for(lambda: shown(server, renewable))
 
 
+@pytest.mark.slow
 def test_a_certificate_with_a_key_of_another_kind_replaces_the_old_one(tmp_path: Path, renewable: Files) -> None:
     """OpenSSL keeps one pair for each kind of key: added to the same context, the old pair would still be shown to some."""
     with serving_securely(tmp_path, renewable, "--processes", "1") as server:
@@ -566,6 +575,7 @@ def signed_by(files: Files, key: rsa.RSAPrivateKey) -> x509.Certificate:
 # The end
 
 
+@pytest.mark.slow
 def test_what_is_under_way_is_finished_and_idle_connections_hold_nothing_up(tmp_path: Path, files: Files, repository: str) -> None:
     content = Random("drained").randbytes(100_000)
     with serving_securely(tmp_path, files, "--processes", "2") as server:
