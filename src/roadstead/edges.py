@@ -28,7 +28,7 @@ from roadstead.iam.tokens import audience
 
 GOOGLE_PATHS = ("/v1", "/v1beta1", "/v1beta2", "/v3", "/storage", "/v2google")
 OAUTH_PATHS = ("/token", "/revoke", "/oauth2")
-PAGE_PATHS = ("/signin", "/account", "/static", "/o")
+PAGE_PATHS = ("/signin", "/account", "/static")
 REVOKE = "/o/oauth2/revoke"
 
 

@@ -30,7 +30,7 @@ from roadstead.iam.keys import Keys
 from roadstead.iam.members import ANONYMOUS, Principal
 from roadstead.iam.people import People
 from roadstead.iam.principals import Principals
-from roadstead.iam.revocation import Revocations
+from roadstead.iam.revocation import KEY_FAMILY, Revocations
 from roadstead.iam.throttle import Throttle
 from roadstead.iam.tokens import CLOUD_PLATFORM, Access, Claims, Kind, Tokens, audience
 
@@ -163,7 +163,7 @@ class Authenticator:
             "self-signed",
             assertion.ends_at_us,
             scopes=frozenset(str(text).split()) if text else None,
-            family=f"key:{assertion.key_id}",
+            family=KEY_FAMILY + assertion.key_id,
         )
 
     async def of_password(self, request: Request, name: str, password: str) -> Identity:
@@ -242,7 +242,7 @@ class Authenticator:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise CredentialInvalid("the password must be the whole key file of a service account, in JSON") from error
         key = await self._keys.verify_private_key(file.client_email, file.private_key_id, file.private_key)
-        return _Proved(f"serviceAccount:{key.email}", "key", at_us, min(at_us + REMEMBERED_US, key.valid_before_us), f"key:{key.id}")
+        return _Proved(f"serviceAccount:{key.email}", "key", at_us, min(at_us + REMEMBERED_US, key.valid_before_us), KEY_FAMILY + key.id)
 
 
 def registry_audience(installation_audience: str, location: str) -> str:
