@@ -16,7 +16,7 @@ from roadstead.errors import ConfigurationError
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-HEAD = "0003"
+HEAD = "0006"
 # Any number will do as long as nobody else takes it: nodes that start at once wait here for the first.
 _ADVISORY_LOCK = 0x526F616473746561
 _MIGRATIONS = Path(__file__).parent / "migrations"

@@ -1,0 +1,1 @@
+"""Container Analysis: notes and occurrences (Grafeas)."""

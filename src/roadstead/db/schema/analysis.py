@@ -1,0 +1,3 @@
+"""Container Analysis: notes and occurrences."""
+
+from __future__ import annotations

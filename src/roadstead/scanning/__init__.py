@@ -1,0 +1,1 @@
+"""Scanning pushes, loading advisories, and keeping the findings of all images true."""
