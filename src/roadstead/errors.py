@@ -4,16 +4,18 @@ Everything that can go wrong, as one tree. It knows nothing of HTTP: `api/errors
     RoadsteadError
     ├── NotFound            NameUnknown  ManifestUnknown  BlobUnknown  UploadUnknown  ResourceUnknown
     ├── Invalid             NameInvalid  TagInvalid  DigestInvalid  DigestMismatch  PaginationInvalid  RequestInvalid
-    │   │                   MemberInvalid  PolicyInvalid  ConditionInvalid  FieldInvalid
+    │   │                   MemberInvalid  PolicyInvalid  ConditionInvalid  FieldInvalid  VersionInvalid  FeedInvalid  ScanFailed
     │   ├── ManifestInvalid     ManifestBlobUnknown  SizeInvalid
     │   └── UploadInvalid       UploadRangeInvalid
     ├── TooLarge            ManifestTooLarge  BlobTooLarge
-    ├── Refused             PreconditionFailed  BlobReferenced  MethodUnsupported  AlreadyExists  Conflict  StateForbids
+    ├── Refused             PreconditionFailed  BlobReferenced  ManifestTagged  ManifestInIndex  MethodUnsupported
+    │   │                   AlreadyExists  Conflict  StateForbids  FeedShrunk
     │   └── PermissionDenied    ServiceDisabled
     ├── Unauthenticated
     │   └── CredentialInvalid   ScopeInsufficient
     ├── TooManyRequests
     ├── GrantRefused
+    ├── FeedUnreachable
     ├── RequestTimedOut
     ├── StorageError        StorageFull  StorageBroken  ReadOnly
     └── ConfigurationError
@@ -99,6 +101,18 @@ class FieldInvalid(Invalid):
     """A field of a Google API's request is missing, malformed or unknown."""
 
 
+class VersionInvalid(Invalid):
+    """Not a version of the package system that it should be of."""
+
+
+class FeedInvalid(Invalid):
+    """Not a feed of advisories that we can read."""
+
+
+class ScanFailed(Invalid):
+    """A layer or image that cannot be read: truncated, damaged, not an archive, or larger than we unpack."""
+
+
 class ManifestInvalid(Invalid):
     """Not a manifest we can keep."""
 
@@ -145,6 +159,18 @@ class PreconditionFailed(Refused):
 
 class BlobReferenced(Refused):
     """A manifest still needs this blob."""
+
+
+class FeedShrunk(Refused):
+    """A feed holds suspiciously less than before."""
+
+
+class ManifestTagged(Refused):
+    """A tag still points at this manifest."""
+
+
+class ManifestInIndex(Refused):
+    """An index still names this manifest."""
 
 
 class MethodUnsupported(Refused):
@@ -210,6 +236,10 @@ class GrantRefused(RoadsteadError):
 
 class RequestTimedOut(RoadsteadError):
     """The client sent too little for too long."""
+
+
+class FeedUnreachable(RoadsteadError):
+    """A feed of advisories cannot be fetched."""
 
 
 class StorageError(RoadsteadError):

@@ -1,0 +1,131 @@
+"""The bytes of a layer unpacked piece by piece. How it was packed is told by its first bytes, never by its media type."""
+
+from __future__ import annotations
+
+import bz2
+import lzma
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+import zstandard
+from isal import igzip_lib
+
+from roadstead.errors import ScanFailed
+from roadstead.scanner.limits import MIB, Limits
+
+CHUNK_BYTES = 512 * 1024
+RATIO_FREE_BYTES = 16 * MIB
+
+_SKIPPABLE = range(0x184D2A50, 0x184D2A60)
+_ISAL_ERROR: type[Exception] = igzip_lib.error  # type: ignore[assignment]
+_XZ_MEMORY_BYTES = 128 * MIB
+_ZSTD_BYTES = 2048
+_MAGIC_BYTES = 6
+
+
+class Readable(Protocol):
+    """A file's read(), which may give less than it is asked for, and b"" at the end."""
+
+    def read(self, size: int = -1, /) -> bytes: ...
+
+
+class _Decompressor(Protocol):
+    """What bz2, lzma and isal give alike: one stream of a file that may hold several."""
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def needs_input(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, max_length: int = ...) -> bytes: ...
+
+
+_MAGICS: tuple[tuple[bytes, Callable[[], _Decompressor]], ...] = (
+    (b"\x1f\x8b", lambda: igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)),
+    (b"BZh", bz2.BZ2Decompressor),
+    (b"\xfd7zXZ\x00", lambda: lzma.LZMADecompressor(memlimit=_XZ_MEMORY_BYTES)),
+)
+
+
+def unpacked(stream: Readable, limits: Limits) -> Iterator[bytes]:
+    """
+    The plain bytes in pieces of at most 512 KiB, however they were packed: gzip, zstd, bzip2, xz or not at all.
+
+    Raises ScanFailed if the stream is broken or ends early, and for a bomb.
+    """
+    head = b""
+    while len(head) < _MAGIC_BYTES and (more := stream.read(CHUNK_BYTES)):
+        head += more
+    packed = _Counted(stream, head)
+    if head.startswith(b"\x28\xb5\x2f\xfd") or int.from_bytes(head[:4], "little") in _SKIPPABLE:
+        pieces = _zstd(packed, limits)
+    else:
+        new = next((new for magic, new in _MAGICS if head.startswith(magic)), None)
+        pieces = iter(lambda: packed.read(CHUNK_BYTES), b"") if new is None else _streams(packed, new)
+    total = 0
+    for piece in pieces:
+        total += len(piece)
+        if total > limits.unpacked_bytes:
+            raise ScanFailed(f"the layer unpacks to more than {limits.unpacked_bytes} bytes; layers this large are not scanned")
+        if total > RATIO_FREE_BYTES and total > packed.count * limits.ratio:
+            raise ScanFailed(f"the layer unpacks to over {limits.ratio} times its size, as only a decompression bomb does")
+        yield piece
+
+
+class _Counted:
+    """The packed bytes, of which the first were read already."""
+
+    def __init__(self, stream: Readable, head: bytes) -> None:
+        self._stream = stream
+        self._head = head
+        self.count = 0
+
+    def read(self, size: int = -1) -> bytes:
+        data, self._head = self._head[:size], self._head[size:]
+        data = data or self._stream.read(size)
+        self.count += len(data)
+        return data
+
+
+def _streams(packed: _Counted, new: Callable[[], _Decompressor]) -> Iterator[bytes]:
+    decompressor, data = new(), packed.read(CHUNK_BYTES)
+    try:
+        while True:
+            piece = decompressor.decompress(data, CHUNK_BYTES)
+            if piece:
+                yield piece
+            if decompressor.eof:
+                data = decompressor.unused_data or packed.read(CHUNK_BYTES)
+                # Padding with zeros after the last stream is allowed (gzip(1), xz(1)).
+                if not data.strip(b"\0"):
+                    return
+                decompressor = new()
+            else:
+                data = packed.read(CHUNK_BYTES) if decompressor.needs_input else b""
+                if decompressor.needs_input and not data:
+                    raise ScanFailed("the layer ends in the middle of its compressed data; push it again")
+    except (_ISAL_ERROR, OSError, EOFError, lzma.LZMAError, ValueError) as error:
+        raise ScanFailed(f"the layer's compressed data is damaged: {error}") from error
+
+
+def _zstd(packed: _Counted, limits: Limits) -> Iterator[bytes]:
+    # This interface tells the end of a frame from the end of the file, but not how much it will give: 2 KiB can give 64 MiB at most.
+    new = zstandard.ZstdDecompressor(max_window_size=limits.zstd_window_bytes).decompressobj
+    try:
+        decompressor, data, finished = new(), packed.read(_ZSTD_BYTES), True
+        while data:
+            gathered, size = [], 0
+            while data and size < CHUNK_BYTES // 2:
+                piece = decompressor.decompress(data)
+                gathered.append(piece)
+                size += len(piece)
+                data, finished = b"", decompressor.eof
+                if finished:
+                    data, decompressor = decompressor.unused_data, new()
+                data = data or packed.read(_ZSTD_BYTES)
+            yield b"".join(gathered)
+        if not finished:
+            raise ScanFailed("the layer ends in the middle of its compressed data; push it again")
+    except (zstandard.ZstdError, MemoryError) as error:
+        raise ScanFailed(f"the layer's compressed data is damaged or needs too much memory: {error}") from error
