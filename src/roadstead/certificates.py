@@ -24,7 +24,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from roadstead.errors import ConfigurationError
 
 # What a Container Registry's clients ask for, where their machines are told that these names are here.
-NAMES = ("localhost", "127.0.0.1", "::1", "gcr.io", "*.gcr.io", "*.googleapis.com", "accounts.google.com")
+GOOGLE_NAMES = ("gcr.io", "*.gcr.io", "*.googleapis.com", "accounts.google.com")
+NAMES = ("localhost", "127.0.0.1", "::1", *GOOGLE_NAMES)
 DAYS = 825  # the longest that Apple's programs accept
 _CA_DAYS = 3650
 # Clocks of labs are not all right.

@@ -70,6 +70,8 @@ def test_every_setting_can_be_in_the_file(tmp_path: Path, name: str) -> None:
         "access_log": "true",
         "otlp_endpoint": '"http://127.0.0.1:4318"',
         "locations": '{ eu = { hosts = ["eu.example.com"] } }',
+        "oci_hosts": '["registry.example.com"]',
+        "feeds": '{ mirror = { urls = ["https://mirror.example.com/tracker.json"] } }',
         "openid": '{ corp = { issuer = "https://id.example.com", client_id = "roadstead", domains = ["example.com"] } }',
     }
     file = written(tmp_path, f"{name} = {examples.get(name, '7')}\n")

@@ -66,10 +66,10 @@ def test_a_service_account_is_disabled_enabled_and_deleted(owner: Terminal, proj
         return next((each for each in owner.said("service-accounts", "list", "--project", project).splitlines() if robot in each), "")
 
     owner.said("service-accounts", "disable", robot)
-    assert "disabled" in line()
+    assert "True" in line()
     owner.said("service-accounts", "enable", robot)
-    assert "disabled" not in line()
-    owner.said("service-accounts", "delete", robot)
+    assert "False" in line()
+    owner.said("service-accounts", "delete", robot, "--quiet")
     assert "" == line()
 
 
@@ -105,7 +105,7 @@ def test_a_key_is_disabled_enabled_and_deleted(owner: Terminal, pages: Site, rob
     assert "disabled" in owner.said("keys", "list", robot)
     owner.said("keys", "enable", robot, key)
     assert [False] == disabled()
-    owner.said("keys", "delete", robot, key)
+    owner.said("keys", "delete", robot, key, "--quiet")
     assert [] == disabled()
 
 

@@ -106,7 +106,7 @@ def test_what_is_overtaken_begins_again(owner: Terminal, pages: Site, project: s
 
     with client.http(pages.url, "") as http:
         api = client.Client(http, logins, pages.url, client.whose(kept, pages.url, ""))
-        policies._Place(api, project, "").change(add)
+        policies.Place.project(api, project).change(add)
 
     assert 2 == len(begun)
     assert ([CAROL], [BOB]) == (members(owner, READER, project), members(owner, WRITER, project))

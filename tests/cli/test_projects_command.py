@@ -25,9 +25,7 @@ def test_a_project_is_made_and_shown(owner: Terminal, name: str) -> None:
     assert (name, "The shop", {"team": "web"}) == (made["projectId"], made["name"], made["labels"])
     assert made == owner.json("projects", "describe", name)
     assert name in [each["projectId"] for each in owner.json("projects", "list")]
-    table = owner.said("projects", "describe", name)
-    assert "The shop" in table
-    assert "team=web" in table
+    assert "name: The shop" in owner.said("projects", "describe", name).splitlines()
     assert "containerregistry.googleapis.com" in owner.said("services", "list", "--project", name)
 
 
@@ -35,7 +33,7 @@ def test_a_project_is_made_and_shown(owner: Terminal, name: str) -> None:
 def test_a_project_is_deleted_and_comes_back(owner: Terminal, name: str) -> None:
     owner.said("projects", "create", name)
 
-    owner.said("projects", "delete", name)
+    owner.said("projects", "delete", name, "--quiet")
 
     assert name not in [each["projectId"] for each in owner.json("projects", "list")]
     assert name in [each["projectId"] for each in owner.json("projects", "list", "--deleted")]
@@ -97,5 +95,5 @@ def test_services_are_enabled_and_disabled(owner: Terminal, name: str) -> None:
     assert both <= enabled()
     owner.said("services", "disable", "containerscanning", "--project", name)
     assert {"containerregistry.googleapis.com"} == both & enabled()
-    assert "disabled" in owner.said("services", "list", "--project", name, "--available")
+    assert "DISABLED" in owner.said("services", "list", "--project", name, "--available")
     assert "a service is named NAME.googleapis.com" in owner.refused("services", "enable", "nosuch.example.com", "--project", name)

@@ -27,8 +27,12 @@ class Tunnel:
         threading.Thread(target=self._accept, daemon=True).start()
 
     @property
+    def port(self) -> int:
+        return int(self._listener.getsockname()[1])
+
+    @property
     def environment(self) -> dict[str, str]:
-        address = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        address = f"http://127.0.0.1:{self.port}"
         return {"HTTPS_PROXY": address, "HTTP_PROXY": address, "NO_PROXY": ""}
 
     def close(self) -> None:
@@ -51,8 +55,13 @@ class Tunnel:
             return
         server = socket.create_connection(("127.0.0.1", self._target))
         client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
-        threading.Thread(target=_pour, args=(server, client), daemon=True).start()
-        _pour(client, server)
+        join(client, server)
+
+
+def join(client: socket.socket, server: socket.socket) -> None:
+    """Whatever either says, to the other; until the client has nothing more to say."""
+    threading.Thread(target=_pour, args=(server, client), daemon=True).start()
+    _pour(client, server)
 
 
 def _pour(source: socket.socket, target: socket.socket) -> None:

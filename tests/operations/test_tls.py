@@ -188,6 +188,16 @@ def test_the_command_tells_how_clients_are_told(tmp_path: Path) -> None:
         assert word in said
 
 
+def test_google_s_names_may_be_added_to_the_server_s_own(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "roadstead", "tls", "self-signed", "--out", str(tmp_path / "out"), "--google"]
+
+    subprocess.run([*command, "--host", "registry.example.com"], capture_output=True, check=True)
+    alone = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert all(shaken_hands(Files(tmp_path / "out"), name) for name in ("registry.example.com", "eu.gcr.io", "oauth2.googleapis.com"))
+    assert (2, True) == (alone.returncode, "--google goes with --host" in alone.stderr)
+
+
 def test_a_second_run_renews_the_certificate_under_the_same_authority(tmp_path: Path) -> None:
     """Clients that trust the authority go on, and the names stay unless others are given."""
     first = certificates.self_signed(tmp_path / "tls", ["registry.example.com", "192.0.2.1"])

@@ -15,7 +15,8 @@ import typer
 from roadstead import config
 from roadstead.cli.durations import seconds
 from roadstead.cli.gc import existing
-from roadstead.cli.output import Format, print_json, print_table
+from roadstead.cli.options import Format, Options
+from roadstead.cli.output import show_list
 from roadstead.errors import AlreadyExists, FieldInvalid, ReadOnly
 
 if TYPE_CHECKING:
@@ -27,7 +28,11 @@ T = TypeVar("T")
 Data = Annotated[Optional[Path], typer.Option(help="The server's data folder. [default: data]")]  # noqa: UP045
 Config = Annotated[Optional[Path], typer.Option("--config", help="TOML file with settings.")]  # noqa: UP045
 Url = Annotated[str, typer.Option("--url", help="The server's address for the link, where it is another than the settings say.")]
-Output = Annotated[Format, typer.Option("--format", help="table or json.")]
+
+_PEOPLE = (
+    "table(email:label=ADDRESS, name, disabled.yesno(yes=disabled, no=''):label=STATE,"
+    " secondFactor.yesno(yes=yes, no=''):label='SECOND FACTOR', issuer)"
+)
 
 
 @app.command("token")
@@ -176,7 +181,7 @@ def group(
     config_file: Config = None,
     add: Annotated[Optional[list[str]], typer.Option(help="user:ADDRESS or serviceAccount:ADDRESS; may be given several times.")] = None,  # noqa: UP045
     remove: Annotated[Optional[list[str]], typer.Option(help="As add.")] = None,  # noqa: UP045
-    output: Output = Format.TABLE,
+    output: Format = "",
 ) -> None:
     """
     Put members into a group, take them out, and list who is in it.
@@ -196,38 +201,29 @@ def group(
         return [(each.member, each.source) for each in await own.groups.members(email)]
 
     found = _run(settings, change)
-    if output is Format.JSON:
-        print_json([{"member": member, "source": source} for member, source in found])
-        return
-    print_table(["MEMBER", "FROM"], [[member, source or "here"] for member, source in found])
+    rows = [{"member": member, "source": source} for member, source in found]
+    show_list(rows, "table(member, source.yesno(no=here):label=FROM)", Options(format=output), f"Nobody is in {email}.")
 
 
 @app.command("people")
-def people(data: Data = None, config_file: Config = None, output: Output = Format.TABLE) -> None:
+def people(data: Data = None, config_file: Config = None, output: Format = "") -> None:
     """
     List the accounts of people.
     """
     settings = _settings(config_file, data)
     found = _run(settings, lambda own: own.people.list())
-    if output is Format.JSON:
-        print_json(
-            [
-                {
-                    "email": each.email,
-                    "name": each.name,
-                    "disabled": each.disabled,
-                    "password": each.has_password,
-                    "secondFactor": each.has_second_factor,
-                    "issuer": each.issuer,
-                }
-                for each in found
-            ]
-        )
-        return
     rows = [
-        [each.email, each.name, "disabled" if each.disabled else "", "yes" if each.has_second_factor else "", each.issuer] for each in found
+        {
+            "email": each.email,
+            "name": each.name,
+            "disabled": each.disabled,
+            "password": each.has_password,
+            "secondFactor": each.has_second_factor,
+            "issuer": each.issuer,
+        }
+        for each in found
     ]
-    print_table(["ADDRESS", "NAME", "STATE", "SECOND FACTOR", "ISSUER"], rows)
+    show_list(rows, _PEOPLE, Options(format=output))
 
 
 def _settings(config_file: Path | None, data: Path | None) -> config.Settings:

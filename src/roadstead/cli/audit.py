@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import csv
-import enum
 import json
-import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Optional
@@ -14,27 +14,30 @@ from typing import Annotated, Any, Optional
 import typer
 
 from roadstead import config
+from roadstead.cli import formats
+from roadstead.cli.client import Client, address, http
 from roadstead.cli.durations import seconds
 from roadstead.cli.gc import existing
-from roadstead.cli.output import print_json, print_table
+from roadstead.cli.logins import Kind, Login, Logins
+from roadstead.cli.options import Options, listing
+from roadstead.cli.output import show_list
 from roadstead.errors import ConfigurationError, FieldInvalid
 
-_COLUMNS = ("TIME", "RESULT", "WHO", "WHAT", "RESOURCE", "FROM")
+COLUMNS = "table(time, result, who, what, resource, from)"
+_CSV = "csv(time, result, who, what, resource, from, agent, details)"
 _RESULTS = {"NOTICE": "ok", "WARNING": "denied", "ERROR": "failed"}
 _PAGE = 500
+_LIMIT = 100
+_MOST = 100_000
+_NOTHING = "Nothing in the audit log fits. It shows the last day unless --since says otherwise."
 
 Entry = dict[str, Any]
 """A LogEntry of Cloud Logging with an AuditLog in it (api/google/logging.py)."""
 
 
-class AuditFormat(enum.StrEnum):
-    TABLE = "table"
-    JSON = "json"
-    CSV = "csv"
-
-
+@listing
 def audit(
-    project: Annotated[str, typer.Option(help="Only of this project. [default: the whole installation]", show_default=False)] = "",
+    options: Options,
     member: Annotated[
         str, typer.Option(help="Only by user:ADDRESS, serviceAccount:ADDRESS, principal://…, local:UID or anonymous.", show_default=False)
     ] = "",
@@ -44,26 +47,37 @@ def audit(
     since: Annotated[str, typer.Option(help="From then on: 90s, 30m, 1h, 7d ago, or a time such as 2026-12-31T12:00:00Z.")] = "1d",
     until: Annotated[str, typer.Option(help="Before then, written as for --since.", show_default=False)] = "",
     denied: Annotated[bool, typer.Option("--denied", help="Only what was refused.")] = False,
-    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many, the newest.")] = 100,
-    output: Annotated[AuditFormat, typer.Option("--format", help="table, json or csv.")] = AuditFormat.TABLE,
-    server: Annotated[str, typer.Option(help="Ask this server, such as https://registry.example.com, instead of a data folder.")] = "",
     token_file: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option(help="With --server: a file with an access token, as `roadstead admin token --out` writes it."),
+        typer.Option(help="With --server: a file with an access token, instead of a login.", show_default=False),
     ] = None,
     data: Annotated[Optional[Path], typer.Option(help="The server's data folder. [default: data]")] = None,  # noqa: UP045
     config_file: Annotated[Optional[Path], typer.Option("--config", help="TOML file with settings.")] = None,  # noqa: UP045
 ) -> None:
     """
     Show who did what, when, from where and with which result: every write, and everything that was refused. Newest first.
+
+    With --server it asks that server, without it reads a data folder on this machine. It shows 100 entries unless --limit says otherwise.
+
+    \b
+    Example: roadstead audit --server https://registry.example.com --project shop-images --denied --since 7d
     """
     terms = _terms(member, method, resource, text, denied)
     terms += [f'timestamp>="{_moment(since)}"'] + ([f'timestamp<"{_moment(until)}"'] if until else [])
-    if server:
-        entries = _from_server(server, token_file, project, " AND ".join(terms), limit)
+    limit = options.limit or _LIMIT
+    if limit > _MOST:
+        raise ConfigurationError(f"--limit is at most {_MOST} here")
+    # What is filtered here has to be fetched first.
+    wanted = _MOST if options.filter or options.sort_by or options.flatten else limit
+    if options.given_server:
+        entries = _from_server(options, token_file, " AND ".join(terms), wanted)
     else:
-        entries = _from_data(data, config_file, project, " AND ".join(terms), limit)
-    _print(entries, output)
+        entries = _from_data(data, config_file, options.given_project, " AND ".join(terms), wanted)
+    is_csv = options.format.partition("(")[0].partition("[")[0] == "csv"
+    default = _CSV if is_csv else COLUMNS
+    name = formats.wanted(options.format, default).name
+    rows = [{**entry, **_cells(entry, is_csv)} for entry in entries] if name in formats.WITH_COLUMNS else entries
+    show_list(rows, default, replace(options, limit=limit), _NOTHING)
 
 
 def _terms(member: str, method: str, resource: str, text: str, denied: bool) -> list[str]:
@@ -91,29 +105,25 @@ def _moment(text: str) -> str:
     return (at if at.tzinfo else at.replace(tzinfo=UTC)).isoformat()
 
 
-def _from_server(server: str, token_file: Path | None, project: str, wanted: str, limit: int) -> list[Entry]:
-    import httpx
-
-    if token_file is None:
-        raise ConfigurationError("with --server, --token-file must say where the access token is")
-    headers = {"Authorization": f"Bearer {_read(token_file)}"}
+def _from_server(options: Options, token_file: Path | None, wanted: str, limit: int) -> list[Entry]:
+    """Raises Failed, ConfigurationError."""
     entries: list[Entry] = []
-    request = {"resourceNames": [_owner(project)], "filter": wanted, "orderBy": "timestamp desc"}
+    request = {"resourceNames": [_owner(options.given_project)], "filter": wanted, "orderBy": "timestamp desc"}
     token = ""
-    with httpx.Client(base_url=server, headers=headers, timeout=60) as client:
+    with _with_token(options, _read(token_file)) if token_file else options.connect() as api:
         while True:
-            body = {**request, "pageSize": min(_PAGE, limit - len(entries)), "pageToken": token}
-            try:
-                response = client.post("/v2/entries:list", json=body)
-                answer = response.json()
-            except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-                raise ConfigurationError(f"{server} could not be asked: {error}") from error
-            if response.status_code != 200:
-                raise ConfigurationError(f"{server} says no: {answer.get('error', {}).get('message', response.status_code)}")
+            answer = api.post("/v2/entries:list", {**request, "pageSize": min(_PAGE, limit - len(entries)), "pageToken": token})
             entries += answer.get("entries", [])
-            token = answer.get("nextPageToken", "")
+            token = str(answer.get("nextPageToken", ""))
             if not token or len(entries) >= limit:
                 return entries[:limit]
+
+
+@contextmanager
+def _with_token(options: Options, token: str) -> Iterator[Client]:
+    server, logins = address(options.server), Logins()
+    with http(server, str(options.ca) if options.ca else logins.read().of(server).ca) as client:
+        yield Client(client, logins, server, Login(account="the token's account", kind=Kind.TOKEN, access_token=token))
 
 
 def _from_data(data: Path | None, config_file: Path | None, project: str, wanted: str, limit: int) -> list[Entry]:
@@ -153,35 +163,20 @@ def _read(file: Path) -> str:
         raise ConfigurationError(f"{file} could not be read: {error}") from error
 
 
-def _print(entries: list[Entry], output: AuditFormat) -> None:
-    if output is AuditFormat.JSON:
-        print_json(entries)
-    elif output is AuditFormat.CSV:
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow([*_COLUMNS, "AGENT", "DETAILS"])
-        writer.writerows([_cell(text) for text in [*_row(entry), _agent(entry), _details(entry)]] for entry in entries)
-    elif entries:
-        from rich.markup import escape
-
-        print_table(_COLUMNS, [[escape(text) for text in _row(entry)] for entry in entries])
-    else:
-        print("Nothing in the audit log fits. It shows the last day unless --since says otherwise.")
-
-
-def _row(entry: Entry) -> list[str]:
+def _cells(entry: Entry, guarded: bool) -> dict[str, str]:
+    """guarded: a spreadsheet must not take what a client has chosen for a formula."""
     payload = entry["protoPayload"]
-    who = payload["authenticationInfo"].get("principalSubject", "")
-    result = f"{_RESULTS.get(entry['severity'], '')} {payload['metadata']['httpStatus'] or ''}".strip()
-    address = payload["requestMetadata"].get("callerIp", "")
-    return [entry["timestamp"], result, who or "anonymous", payload["methodName"], payload["resourceName"], address]
-
-
-def _agent(entry: Entry) -> str:
-    return str(entry["protoPayload"]["requestMetadata"].get("callerSuppliedUserAgent", ""))
-
-
-def _details(entry: Entry) -> str:
-    return json.dumps(entry["protoPayload"]["metadata"], sort_keys=True)
+    found = {
+        "time": entry["timestamp"],
+        "result": f"{_RESULTS.get(entry['severity'], '')} {payload['metadata']['httpStatus'] or ''}".strip(),
+        "who": payload["authenticationInfo"].get("principalSubject", "") or "anonymous",
+        "what": payload["methodName"],
+        "resource": payload["resourceName"],
+        "from": payload["requestMetadata"].get("callerIp", ""),
+        "agent": str(payload["requestMetadata"].get("callerSuppliedUserAgent", "")),
+        "details": json.dumps(payload["metadata"], sort_keys=True),
+    }
+    return {name: _cell(text) for name, text in found.items()} if guarded else found
 
 
 def _cell(text: str) -> str:

@@ -4,37 +4,41 @@ from __future__ import annotations
 
 import shlex
 import subprocess
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Any, Optional
 from urllib.parse import urlsplit
 
-import msgspec
 import typer
 
-from roadstead.cli import client, docker, grants
-from roadstead.cli.client import As, Authority, Output, Server
-from roadstead.cli.logins import Kind, Login, Logins
-from roadstead.cli.output import Failed, Format, note, print_done, print_json, print_rows
+from roadstead.cli import client, docker, grants, sign_in
+from roadstead.cli.configurations import Configurations
+from roadstead.cli.logins import Kind, Logins
+from roadstead.cli.options import Options, asking, listing
+from roadstead.cli.output import Failed, note, show_done, show_list
 from roadstead.errors import ConfigurationError
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Log in to a server, and let docker use the login.")
 
-_KEY_FIELDS = ("client_email", "private_key", "private_key_id", "token_uri")
+COLUMNS = "table(status.yesno(yes='*', no=''):label=ACTIVE, account, server, kind)"
+
+Who = Annotated[str, typer.Argument(metavar="[ACCOUNT]", help="Who. [default: whoever commands act as]", show_default=False)]
 
 
 @app.command("login")
+@asking
 def login(
-    server: Server = "",
-    no_browser: Annotated[bool, typer.Option("--no-browser", help="Print a link, and ask for the code that it ends with.")] = False,
+    options: Options,
+    no_browser: Annotated[
+        bool, typer.Option("--no-browser", "--no-launch-browser", help="Print a link, and ask for the code that it ends with.")
+    ] = False,
     with_token: Annotated[bool, typer.Option("--with-token", help="Read an access token from standard input.")] = False,
     key_file: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option(help="Log in as a service account with its key file, a copy of which is kept.", show_default=False),
+        typer.Option(
+            "--key-file", "--cred-file", help="Log in as a service account with its key file, a copy of which is kept.", show_default=False
+        ),
     ] = None,
-    ca: Authority = None,
-    output: Output = Format.TABLE,
 ) -> None:
     """
     Log in: in the browser, with a code that is pasted, with a token or with a key file.
@@ -44,114 +48,138 @@ def login(
     """
     if sum((no_browser, with_token, key_file is not None)) > 1:
         raise ConfigurationError("only one of --no-browser, --with-token and --key-file can be given")
-    key = _key(key_file) if key_file else None
-    logins = Logins()
-    kept = logins.read()
-    chosen = _of_key(key) if key and not server else client.choose(kept, server)
-    authority = str(ca.absolute()) if ca else kept.of(chosen).ca
-    if client.is_open(chosen):
-        note(f"Warning: {chosen} is not encrypted. Whoever is on the way can read and use your login.")
-    with client.http(chosen, authority) as http:
-        if key:
-            token_uri = f"{chosen}/token" if server else key["token_uri"]
-            granted, kind = grants.by_key(http, key, token_uri), Kind.KEY
-        elif with_token:
-            granted, kind, token_uri = grants.Granted(_token(), 0), Kind.TOKEN, ""
-        else:
-            granted, kind, token_uri = (grants.pasted if no_browser else grants.in_browser)(http, chosen), Kind.PERSON, ""
-        account, expires_at_us = grants.about(http, chosen, granted.access_token)
-    made = Login(
-        account=account,
-        kind=kind,
-        access_token=granted.access_token,
-        expires_at_us=expires_at_us,
-        refresh_token=granted.refresh_token,
-        key=key,
-        token_uri=token_uri,
-    )
-    with logins.change() as kept:
-        kept.add(chosen, made, authority)
-    print_done({"server": chosen, "account": account}, f"Logged in to {chosen} as {account}.", output)
+    if key_file:
+        server, account = sign_in.with_key(options, key_file, given_server=bool(options.given_server))
+    elif with_token:
+        server, account = sign_in.with_token(options)
+    else:
+        server, account = sign_in.as_person(options, pasted=no_browser)
+    show_done({"server": server, "account": account}, f"Logged in to {server} as {account}.", options)
+
+
+@app.command("activate-service-account")
+@asking
+def activate_service_account(
+    options: Options,
+    key_file: Annotated[Path, typer.Option("--key-file", help="Its key file, a copy of which is kept.")],
+    email: Annotated[str, typer.Argument(metavar="[ACCOUNT]", help="Whose key it has to be.", show_default=False)] = "",
+) -> None:
+    """
+    Log in as a service account. The same as login --key-file.
+
+    \b
+    Example: roadstead auth activate-service-account --key-file=key.json
+    """
+    server, account = sign_in.with_key(options, key_file, given_server=bool(options.given_server), account=email)
+    show_done({"server": server, "account": account}, f"Logged in to {server} as {account}.", options)
 
 
 @app.command("list")
-def list_logins(output: Output = Format.TABLE) -> None:
+@listing
+def list_logins(options: Options) -> None:
     """
-    List the accounts that are logged in. The first of a server is who commands act as.
+    List the accounts that are logged in, and which of them commands act as.
 
     \b
-    Example: roadstead auth list
+    Example: roadstead auth list --filter=status:ACTIVE --format='value(account)'
     """
     kept = Logins().read()
-    found = [
-        {
-            "server": server,
-            "account": each.account,
-            "kind": each.kind.value,
-            "active": server == kept.server and each.account == known.account,
-            "default": each.account == known.account,
-            "tokenExpires": _time(each.expires_at_us),
-        }
-        for server, known in kept.servers.items()
-        for each in sorted(known.logins.values(), key=lambda each: each.account != known.account)
-    ]
-    if output is Format.JSON:
-        print_json(found)
-        return
-    rows = [["*" if each["active"] else "", str(each["account"]), str(each["server"]), str(each["kind"])] for each in found]
-    print_rows(["", "ACCOUNT", "SERVER", "KIND"], rows, "Nobody is logged in: roadstead auth login --server https://HOST")
+    used = client.address(options.server) if options.server else kept.server
+    found: list[dict[str, Any]] = []
+    for server, known in kept.servers.items():
+        for each in sorted(known.logins.values(), key=lambda each: each.account != known.account):
+            default = each.account == known.account
+            active = server == used and (each.account == options.account if options.account else default)
+            found.append(
+                {
+                    "server": server,
+                    "account": each.account,
+                    "kind": each.kind.value,
+                    "status": "ACTIVE" if active else "",
+                    "active": active,
+                    "default": default,
+                    "tokenExpires": _time(each.expires_at_us),
+                }
+            )
+    show_list(found, COLUMNS, options, "Nobody is logged in: roadstead auth login --server https://HOST")
+
+
+def _revoke(options: Options, who: Who, forget: bool) -> None:
+    logins = Logins()
+    kept = logins.read()
+    chosen = client.choose(kept, options.server)
+    ended = client.whose(kept, chosen, who or options.account)
+    token = ended.refresh_token or ended.access_token
+    if not forget:
+        with client.http(chosen, str(options.ca) if options.ca else kept.of(chosen).ca) as http:
+            grants.revoke(http, chosen, token)
+    with logins.change() as kept:
+        kept.forget(chosen, ended.account)
+    configurations = Configurations()
+    if (known := configurations.get(options.configuration)).get("core/account") == ended.account:
+        configurations.change(known.name, {"core/account": None})
+    show_done({"server": chosen, "account": ended.account}, f"{ended.account} is logged out of {chosen}.", options)
+    if ended.kind is Kind.KEY:
+        note("The key itself is still good: roadstead keys delete ends it.")
+
+
+Forget = Annotated[bool, typer.Option("--forget", help="Only forget it here, if the server is gone.")]
 
 
 @app.command("logout")
-def logout(
-    account: Annotated[str, typer.Argument(help="Who. [default: whoever logged in last]", show_default=False)] = "",
-    server: Server = "",
-    forget: Annotated[bool, typer.Option("--forget", help="Only forget it here, if the server is gone.")] = False,
-    ca: Authority = None,
-    output: Output = Format.TABLE,
-) -> None:
+@asking
+def logout(options: Options, who: Who = "", forget: Forget = False) -> None:
     """
     End a login, here and at the server: its tokens are void from then on. The same as revoke.
 
     \b
     Example: roadstead auth logout alice@example.com
     """
-    logins = Logins()
-    kept = logins.read()
-    chosen = client.choose(kept, server)
-    ended = client.whose(kept, chosen, account)
-    token = ended.refresh_token or ended.access_token
-    if not forget:
-        with client.http(chosen, str(ca) if ca else kept.of(chosen).ca) as http:
-            grants.revoke(http, chosen, token)
-    with logins.change() as kept:
-        kept.forget(chosen, ended.account)
-    print_done({"server": chosen, "account": ended.account}, f"{ended.account} is logged out of {chosen}.", output)
-    if ended.kind is Kind.KEY:
-        note("The key itself is still good: roadstead keys delete ends it.")
+    _revoke(options, who, forget)
 
 
-app.command("revoke", hidden=True)(logout)
+@app.command("revoke")
+@asking
+def revoke(options: Options, who: Who = "", forget: Forget = False) -> None:
+    """
+    End a login, here and at the server: its tokens are void from then on.
+
+    \b
+    Example: roadstead auth revoke alice@example.com
+    """
+    _revoke(options, who, forget)
 
 
 @app.command("token")
-def token(server: Server = "", account: As = "", ca: Authority = None) -> None:
+@asking
+def token(options: Options) -> None:
     """
     Print a new access token: Bearer on every API, and docker's password for the user oauth2accesstoken.
 
     Example: curl -H "Authorization: Bearer $(roadstead auth token)" https://registry.example.com/v1/projects
     """
-    with client.connected(server, account, ca) as connected:
+    with options.connect() as connected:
+        print(connected.fresh_token())
+
+
+@app.command("print-access-token")
+@asking
+def print_access_token(options: Options, who: Who = "") -> None:
+    """
+    Print a new access token. The same as token.
+
+    Example: roadstead auth print-access-token | docker login -u oauth2accesstoken --password-stdin gcr.io
+    """
+    with client.connected(options.server, who or options.account, options.ca) as connected:
         print(connected.fresh_token())
 
 
 @app.command("docker-login")
+@asking
 def docker_login(
+    options: Options,
     host: Annotated[str, typer.Argument(help="HOST of image names. [default: the server's own]", show_default=False)] = "",
     run: Annotated[bool, typer.Option("--run", help="Run docker with it, instead of printing how to.")] = False,
-    server: Server = "",
-    account: As = "",
-    ca: Authority = None,
 ) -> None:
     """
     Say how docker logs in with an access token, which is good for an hour; configure-docker makes it last.
@@ -159,7 +187,7 @@ def docker_login(
     \b
     Example: roadstead auth docker-login gcr.io --run
     """
-    with client.connected(server, account, ca) as connected:
+    with options.connect() as connected:
         named = host or urlsplit(connected.server).netloc
         command = ["docker", "login", "-u", docker.USER, "--password-stdin", named]
         if not run:
@@ -175,59 +203,27 @@ def docker_login(
 
 
 @app.command("configure-docker")
+@asking
 def configure_docker(
+    options: Options,
     hosts: Annotated[
         Optional[list[str]],  # noqa: UP045
-        typer.Argument(metavar="[HOST]...", help="Hosts of image names. [default: the server's own]", show_default=False),
+        typer.Argument(metavar="[HOST,…]", help="Hosts of image names. [default: the server's own]", show_default=False),
     ] = None,
-    server: Server = "",
 ) -> None:
     """
     Let docker ask this program for a token whenever it needs one for these hosts.
 
     \b
-    Example: roadstead auth configure-docker gcr.io eu.gcr.io
+    Example: roadstead auth configure-docker gcr.io,eu.gcr.io
     """
-    logins = Logins()
-    kept = logins.read()
-    chosen = client.choose(kept, server)
-    client.whose(kept, chosen, "")
-    named = hosts or [urlsplit(chosen).netloc]
-    file = docker.configure(named)
-    with logins.change() as kept:
-        for name, known in kept.servers.items():
-            known.docker_hosts = [each for each in known.docker_hosts if each not in named]
-            known.docker_hosts += named if name == chosen else []
+    kept = Logins().read()
+    chosen = client.choose(kept, options.server)
+    client.whose(kept, chosen, options.account)
+    named = [host for each in hosts or () for host in each.split(",")] or [urlsplit(chosen).netloc]
+    file = docker.configure_for(chosen, named)
     print(f"{file}: {', '.join(named)} with logins of {chosen}.")
     docker.warn_if_missing()
-
-
-def _token() -> str:
-    given = sys.stdin.readline().strip()
-    if not given or not given.isascii() or not given.isprintable() or " " in given:
-        raise Failed("there is no access token on standard input")
-    return given
-
-
-def _key(file: Path) -> dict[str, str]:
-    """Raises Failed."""
-    try:
-        key = msgspec.json.decode(file.read_bytes(), type=dict[str, str])
-    except OSError as error:
-        raise Failed(f"{file} cannot be read: {error.strerror}") from error
-    except msgspec.DecodeError as error:
-        raise Failed(f"{file} is no key file of a service account") from error
-    if not all(key.get(name) for name in _KEY_FIELDS):
-        raise Failed(f"{file} is no key file of a service account: it needs {', '.join(_KEY_FIELDS)}")
-    return key
-
-
-def _of_key(key: dict[str, str]) -> str:
-    """The server that made it. Raises Failed."""
-    server = key["token_uri"].removesuffix("/token")
-    if server == key["token_uri"] or (urlsplit(server).hostname or "").endswith("googleapis.com"):
-        raise Failed(f"the key file is of another server, {key['token_uri']}: say which one with --server")
-    return client.address(server)
 
 
 def _time(at_us: int) -> str:

@@ -1,8 +1,8 @@
 """
 The server, as commands see it: which one, as whom, and what it says in words.
 
-Which: `--server`, ROADSTEAD_SERVER, else the one that was logged in to last. As whom: `--as`, ROADSTEAD_AS, else whoever logged in there
-last. An access token that is about to end is replaced by a new one without a word.
+Which and as whom: as options.py says, else the server that was logged in to last, and whoever logged in there last. An access token that is
+about to end is replaced by a new one without a word.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import typer
 from roadstead import __version__
 from roadstead.cli import grants
 from roadstead.cli.logins import Kept, Kind, Login, Logins
-from roadstead.cli.output import Failed, Format
+from roadstead.cli.output import Failed
 from roadstead.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -30,23 +30,31 @@ Server = Annotated[
     str,
     typer.Option(
         envvar="ROADSTEAD_SERVER",
-        help="The server, as https://registry.example.com. [default: the last one logged in to]",
+        help="The server, as https://registry.example.com. [default: the configuration's, else the last one logged in to]",
         show_default=False,
     ),
 ]
-As = Annotated[str, typer.Option("--as", envvar="ROADSTEAD_AS", help="Which of the accounts that are logged in.", show_default=False)]
+Account = Annotated[
+    str,
+    typer.Option(
+        "--account",
+        "--as",
+        envvar=["ROADSTEAD_ACCOUNT", "ROADSTEAD_AS"],
+        help="Which of the accounts that are logged in.",
+        show_default=False,
+    ),
+]
 Authority = Annotated[
     Optional[Path],  # noqa: UP045
     typer.Option("--ca", help="PEM file of the server's authority. It is remembered at login.", show_default=False),
 ]
-Output = Annotated[Format, typer.Option("--format", help="table or json.")]
 
 TIMEOUT_SECONDS = 60
 LEFT_SECONDS = 60
 """A token is replaced when it has less time left."""
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
-_PAGE = "500"
+_PAGE = 500
 
 Answer = dict[str, Any]
 """A JSON object of one of Google's APIs."""
@@ -82,25 +90,24 @@ def is_open(server: str) -> bool:
 
 
 @contextmanager
-def http(server: str, ca: str) -> Iterator[httpx.Client]:
-    """For one server. Everything that goes wrong on the way is raised as Failed."""
+def http(server: str, ca: str, seconds: float = TIMEOUT_SECONDS) -> Iterator[httpx.Client]:
+    """For one server, which has so long for each answer. Everything that goes wrong on the way is raised as Failed."""
     import httpx
 
     agent = {"user-agent": f"roadstead-cli/{__version__}"}
     try:
-        with httpx.Client(
-            base_url=server, headers=agent, verify=_trust(server, ca), timeout=TIMEOUT_SECONDS, follow_redirects=False
-        ) as client:
+        with httpx.Client(base_url=server, headers=agent, verify=trust(server, ca), timeout=seconds, follow_redirects=False) as client:
             yield client
     except httpx.TimeoutException as error:
-        raise Failed(f"{server} did not answer within {TIMEOUT_SECONDS} seconds") from error
+        raise Failed(f"{server} did not answer within {seconds:g} seconds") from error
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         if "CERTIFICATE_VERIFY_FAILED" in str(error):
             raise Failed(f"the certificate of {server} is not one that this machine trusts: give its authority with --ca FILE") from error
         raise Failed(f"{server} cannot be reached: {error}") from error
 
 
-def _trust(server: str, ca: str) -> Any:
+def trust(server: str, ca: str) -> Any:
+    """What httpx takes as verify. Raises ConfigurationError."""
     import ssl
 
     if server.startswith("http://"):
@@ -165,22 +172,31 @@ class Client:
     def get(self, path: str, parameters: Mapping[str, str] | None = None) -> Answer:
         return self._call("GET", path, None, parameters or {})
 
-    def post(self, path: str, body: Mapping[str, object] | None = None) -> Answer:
-        return self._call("POST", path, body or {}, {})
+    def post(self, path: str, body: Mapping[str, object] | None = None, parameters: Mapping[str, str] | None = None) -> Answer:
+        return self._call("POST", path, body or {}, parameters or {})
 
     def delete(self, path: str) -> Answer:
         return self._call("DELETE", path, None, {})
 
-    def every(self, path: str, field: str, parameters: Mapping[str, str] | None = None) -> list[Answer]:
-        """All pages of a list."""
+    def put(self, path: str, body: Mapping[str, object]) -> Answer:
+        return self._call("PUT", path, body, {})
+
+    def patch(self, path: str, body: Mapping[str, object], parameters: Mapping[str, str] | None = None) -> Answer:
+        return self._call("PATCH", path, body, parameters or {})
+
+    def every(
+        self, path: str, field: str, parameters: Mapping[str, str] | None = None, most: int | None = None, page_size: int | None = None
+    ) -> list[Answer]:
+        """All pages of a list, or as many as most rows need."""
         found: list[Answer] = []
         token = ""
+        size = min(page_size or _PAGE, most or _PAGE)
         while True:
-            answer = self.get(path, {**(parameters or {}), "pageSize": _PAGE, **({"pageToken": token} if token else {})})
+            answer = self.get(path, {**(parameters or {}), "pageSize": str(size), **({"pageToken": token} if token else {})})
             found += answer.get(field, [])
             token = str(answer.get("nextPageToken", ""))
-            if not token:
-                return found
+            if not token or (most is not None and len(found) >= most):
+                return found[:most]
 
     def _call(self, method: str, path: str, body: Mapping[str, object] | None, parameters: Mapping[str, str]) -> Answer:
         token = self.token()
@@ -212,13 +228,13 @@ class Client:
 
 
 @contextmanager
-def connected(server: str, account: str, ca: Path | None = None) -> Iterator[Client]:
-    """Whoever the options and what is remembered say. Raises Failed."""
+def connected(server: str, account: str, ca: Path | None = None, seconds: float = TIMEOUT_SECONDS) -> Iterator[Client]:
+    """Whoever is said, and what is remembered where nothing is. Raises Failed."""
     logins = Logins()
     kept = logins.read()
     chosen = choose(kept, server)
     login = whose(kept, chosen, account)
-    with http(chosen, str(ca) if ca else kept.of(chosen).ca) as client:
+    with http(chosen, str(ca) if ca else kept.of(chosen).ca, seconds) as client:
         yield Client(client, logins, chosen, login)
 
 

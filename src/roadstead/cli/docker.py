@@ -59,6 +59,16 @@ def configure(hosts: Sequence[str]) -> str:
     return str(file)
 
 
+def configure_for(server: str, hosts: Sequence[str]) -> str:
+    """As configure, and docker is given tokens of this server's logins for them. Raises Failed, ConfigurationError."""
+    file = configure(hosts)
+    with Logins().change() as kept:
+        for name, known in kept.servers.items():
+            known.docker_hosts = [each for each in known.docker_hosts if each not in hosts]
+            known.docker_hosts += hosts if name == server else []
+    return file
+
+
 def warn_if_missing() -> None:
     if shutil.which(PROGRAM) is None:
         note(f"Warning: {PROGRAM} is not on the PATH, where docker looks for it.")

@@ -8,17 +8,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import hmac
-import http.server
 import secrets
 import sys
-import threading
 import time
-import webbrowser
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import urlencode
 
 import msgspec
 
@@ -33,7 +29,6 @@ SCOPE = "openid https://www.googleapis.com/auth/userinfo.email https://www.googl
 CLOUD_PLATFORM = "https://www.googleapis.com/auth/cloud-platform"
 OUT_OF_BAND = "urn:ietf:wg:oauth:2.0:oob"
 ASSERTION_GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
-BROWSER_SECONDS = 300
 ASSERTION_SECONDS = 3600
 
 _ENDED = ("invalid_grant", "invalid_client")
@@ -78,7 +73,11 @@ class _Asked:
 
 def in_browser(client: httpx.Client, server: str) -> Granted:
     """Opens a link, and waits for the browser to come back to this machine. Raises Failed."""
-    with _Listener() as listener:
+    import webbrowser
+
+    from roadstead.cli.browser_answer import Listener
+
+    with Listener() as listener:
         asked = _Asked.now(listener.redirect_uri)
         listener.state = asked.state
         link = asked.link(server)
@@ -86,8 +85,10 @@ def in_browser(client: httpx.Client, server: str) -> Granted:
         listener.start()
         if not webbrowser.open(link):
             note("There is no browser here to open: open the link on this machine yourself, or use --no-browser.")
-        code = listener.code()
-    return _exchange(client, asked, code)
+        given = listener.answer()
+    if "code" not in given:
+        raise Failed(f"it was not allowed: {_described(given, 400)}")
+    return _exchange(client, asked, given["code"])
 
 
 def pasted(client: httpx.Client, server: str) -> Granted:
@@ -183,65 +184,3 @@ def _ask(client: httpx.Client, path: str, form: Mapping[str, str]) -> Granted:
 def _described(given: Mapping[str, Any], status: int) -> str:
     """RFC 6749, 5.2."""
     return str(given.get("error_description") or given.get("error") or f"HTTP {status}")
-
-
-_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Roadstead</title>
-<body style="font: 1.1rem system-ui; max-width: 32rem; margin: 4rem auto; padding: 0 1rem"><p>{sentence}</p>"""
-
-
-class _Listener(http.server.HTTPServer):
-    """On a free port of this machine, for one answer. state: set before it starts."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.state = ""
-        self.parameters: dict[str, str] = {}
-        self.arrived = threading.Event()
-        self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-
-    @property
-    def redirect_uri(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/"
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def code(self) -> str:
-        """Raises Failed."""
-        came = self.arrived.wait(BROWSER_SECONDS)
-        self.shutdown()
-        if not came:
-            raise Failed(f"nobody came back within {BROWSER_SECONDS // 60} minutes: try again, or use --no-browser")
-        if "code" not in self.parameters:
-            raise Failed(f"it was not allowed: {_described(self.parameters, 400)}")
-        return self.parameters["code"]
-
-
-class _Handler(http.server.BaseHTTPRequestHandler):
-    server: _Listener
-    timeout = 10
-
-    def do_GET(self) -> None:
-        parts = urlsplit(self.path)
-        given = {name: values[0] for name, values in parse_qs(parts.query).items()}
-        # Any page of the web can make the browser ask here: only the answer to our own question has its state.
-        if parts.path != "/" or not hmac.compare_digest(given.get("state", "").encode(), self.server.state.encode()):
-            self._say(404, "This is no answer to the login that is under way.")
-            return
-        self._say(200, "You are logged in: go back to the terminal." if "code" in given else "It was not allowed.")
-        self.server.parameters = given
-        self.server.arrived.set()
-
-    def _say(self, status: int, sentence: str) -> None:
-        page = _PAGE.format(sentence=sentence).encode()
-        self.send_response(status)
-        self.send_header("content-type", "text/html; charset=utf-8")
-        self.send_header("content-length", str(len(page)))
-        self.send_header("cache-control", "no-store")
-        self.send_header("referrer-policy", "no-referrer")
-        self.send_header("connection", "close")
-        self.end_headers()
-        self.wfile.write(page)
-
-    def log_message(self, format: str, *arguments: Any) -> None:
-        """Says nothing: the terminal is the person's."""

@@ -1,10 +1,9 @@
-"""`roadstead keys`: of service accounts, and which of them want looking after."""
+"""`roadstead keys`, in short for `roadstead iam service-accounts keys`: which there are, and which of them want looking after."""
 
 from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,9 +11,10 @@ from typing import Annotated
 
 import typer
 
-from roadstead.cli.client import Answer, As, Authority, Client, Output, Server, connected, part
+from roadstead.cli.client import Answer, Client, part
 from roadstead.cli.durations import seconds
-from roadstead.cli.output import Failed, Format, note, print_done, print_json, print_rows
+from roadstead.cli.options import Options, asking, listing
+from roadstead.cli.output import Failed, confirm, note, show_done, show_list
 from roadstead.errors import ConfigurationError
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Keys of service accounts.")
@@ -22,9 +22,14 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Keys of ser
 EXPIRING = timedelta(days=30)
 UNUSED = timedelta(days=90)
 _FOREVER = 9999
+COLUMNS = (
+    "table(name.scope(keys):label=KEY_ID, name.segment(3):label=ACCOUNT, validAfterTime.date('%Y-%m-%d'):label=CREATED_AT,"
+    " expires:label=EXPIRES_AT, lastUsed:label=LAST_USED, state:label=STATE)"
+)
 
 Email = Annotated[str, typer.Argument(metavar="ADDRESS", help="The service account, as NAME@PROJECT.iam.gserviceaccount.com.")]
-Id = Annotated[str, typer.Argument(metavar="KEY", help="The key's id, 40 hexadecimal digits.")]
+Id = Annotated[str, typer.Argument(metavar="KEY_ID", help="The key's id, 40 hexadecimal digits.")]
+Lifetime = Annotated[str, typer.Option(help="How long it is good: 12h, 90d. [default: for ever]", show_default=False)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,11 @@ class _Key:
             disabled=bool(answer.get("disabled")),
         )
 
+    def row(self, now: datetime) -> dict[str, str]:
+        """What the server does not say in so many words."""
+        expires, used = (f"{each:%Y-%m-%d}" if each else "never" for each in (self.expires, self.used))
+        return {"expires": expires, "lastUsed": used, "state": self.state(now)}
+
     def state(self, now: datetime) -> str:
         if self.expires and self.expires <= now:
             return "expired"
@@ -70,15 +80,12 @@ class _Key:
 
 
 @app.command("list")
+@listing
 def list_keys(
+    options: Options,
     email: Annotated[
-        str, typer.Argument(metavar="[ADDRESS]", help="A service account's, unless --project is given.", show_default=False)
+        str, typer.Argument(metavar="[ADDRESS]", help="A service account's. [default: the project's]", show_default=False)
     ] = "",
-    project: Annotated[str, typer.Option(help="Of all the project's service accounts.", show_default=False)] = "",
-    server: Server = "",
-    account: As = "",
-    ca: Authority = None,
-    output: Output = Format.TABLE,
 ) -> None:
     """
     List keys, and warn of those that expire within 30 days or have not been used for 90. Last use may be a minute old.
@@ -86,29 +93,21 @@ def list_keys(
     \b
     Example: roadstead keys list --project shop-images
     """
-    if bool(email) == bool(project):
+    if email and options.given_project:
         raise ConfigurationError("give either a service account's address or --project")
-    with connected(server, account, ca) as api:
-        found = _of_project(api, project) if project else _of_account(api, email)
-    known, now = [_Key.of(each) for each in found], datetime.now(UTC)
-    if output is Format.JSON:
-        print_json(found)
-    else:
-        columns = ["KEY", "ACCOUNT", "CREATED", "EXPIRES", "LAST USED", "STATE"]
-        print_rows(columns, [_row(each, now) for each in known], "There are no keys.")
-    for sentence in (sentence for each in known for sentence in each.warnings(now)):
-        note(f"Warning: {sentence}")
+    project = "" if email else options.need_project()
+    with options.connect() as api:
+        found = of_account(api, email) if email else _of_project(api, project)
+    show(found, options)
 
 
 @app.command("create")
+@asking
 def create(
+    options: Options,
     email: Email,
     out: Annotated[Path, typer.Option(help="The key file to write (0600). It must not be there yet.")],
-    lifetime: Annotated[str, typer.Option(help="How long it is good: 12h, 90d. [default: for ever]", show_default=False)] = "",
-    server: Server = "",
-    account: As = "",
-    ca: Authority = None,
-    output: Output = Format.TABLE,
+    lifetime: Lifetime = "",
 ) -> None:
     """
     Make a key, and write the file that Google's clients read. Its private half is nowhere else.
@@ -116,6 +115,54 @@ def create(
     \b
     Example: roadstead keys create pusher@shop-images.iam.gserviceaccount.com --out key.json --lifetime 90d
     """
+    make(options, email, out, lifetime)
+
+
+@app.command("disable")
+@asking
+def disable(options: Options, email: Email, key: Id) -> None:
+    """
+    Let nobody in with this key until it is enabled again.
+
+    \b
+    Example: roadstead keys disable pusher@shop-images.iam.gserviceaccount.com 0123456789abcdef0123456789abcdef01234567
+    """
+    switch(options, email, key, "disable")
+
+
+@app.command("enable")
+@asking
+def enable(options: Options, email: Email, key: Id) -> None:
+    """
+    Let a disabled key in again.
+
+    \b
+    Example: roadstead keys enable pusher@shop-images.iam.gserviceaccount.com 0123456789abcdef0123456789abcdef01234567
+    """
+    switch(options, email, key, "enable")
+
+
+@app.command("delete")
+@asking
+def delete(options: Options, email: Email, key: Id) -> None:
+    """
+    Delete a key, for ever.
+
+    \b
+    Example: roadstead keys delete pusher@shop-images.iam.gserviceaccount.com 0123456789abcdef0123456789abcdef01234567
+    """
+    remove(options, email, key)
+
+
+def show(found: list[Answer], options: Options) -> None:
+    known, now = [_Key.of(each) for each in found], datetime.now(UTC)
+    rows = found if options.format else [{**row, **key.row(now)} for row, key in zip(found, known, strict=True)]
+    show_list(rows, COLUMNS, options, "There are no keys.")
+    for sentence in (sentence for each in known for sentence in each.warnings(now)):
+        note(f"Warning: {sentence}")
+
+
+def make(options: Options, email: str, out: Path, lifetime: str) -> None:
     body = {"privateKeyType": "TYPE_GOOGLE_CREDENTIALS_FILE", **({"lifetime": f"{_seconds(lifetime)}s"} if lifetime else {})}
     # Before the key is made: one whose file cannot be written would be lost, but good.
     try:
@@ -123,7 +170,7 @@ def create(
     except OSError as error:
         raise Failed(f"{out} cannot be made: {error.strerror}") from error
     try:
-        with connected(server, account, ca) as api:
+        with options.connect() as api:
             made = api.post(f"{_path(email)}/keys", body)
         with os.fdopen(os.dup(fd), "wb") as file:
             file.write(base64.b64decode(made["privateKeyData"]))
@@ -135,64 +182,31 @@ def create(
     finally:
         os.close(fd)
     shown = {name: value for name, value in made.items() if name != "privateKeyData"}
-    if output is Format.JSON:
-        print_json(shown)
-        return
-    expires = _Key.of(shown).expires
-    print(f"Wrote {out}, with the key {_Key.of(shown).id} of {email}, good {f'until {expires:%Y-%m-%d}' if expires else 'for ever'}.")
+    key = _Key.of(shown)
+    good = f"until {key.expires:%Y-%m-%d}" if key.expires else "for ever"
+    show_done(shown, f"Wrote {out}, with the key {key.id} of {email}, good {good}.", options)
 
 
-@app.command("disable")
-def disable(email: Email, key: Id, server: Server = "", account: As = "", ca: Authority = None, output: Output = Format.TABLE) -> None:
-    """
-    Let nobody in with this key until it is enabled again.
-
-    \b
-    Example: roadstead keys disable pusher@shop-images.iam.gserviceaccount.com 0123456789abcdef0123456789abcdef01234567
-    """
-    with connected(server, account, ca) as api:
-        done = api.post(f"{_path(email)}/keys/{part(key)}:disable")
-    print_done(done, f"The key {key} is disabled.", output)
+def switch(options: Options, email: str, key: str, verb: str) -> None:
+    with options.connect() as api:
+        done = api.post(f"{_path(email)}/keys/{part(key)}:{verb}")
+    show_done(done, f"The key {key} is {verb}d.", options)
 
 
-@app.command("enable")
-def enable(email: Email, key: Id, server: Server = "", account: As = "", ca: Authority = None, output: Output = Format.TABLE) -> None:
-    """
-    Let a disabled key in again.
-
-    \b
-    Example: roadstead keys enable pusher@shop-images.iam.gserviceaccount.com 0123456789abcdef0123456789abcdef01234567
-    """
-    with connected(server, account, ca) as api:
-        done = api.post(f"{_path(email)}/keys/{part(key)}:enable")
-    print_done(done, f"The key {key} is enabled.", output)
-
-
-@app.command("delete")
-def delete(email: Email, key: Id, server: Server = "", account: As = "", ca: Authority = None, output: Output = Format.TABLE) -> None:
-    """
-    Delete a key, for ever.
-
-    \b
-    Example: roadstead keys delete pusher@shop-images.iam.gserviceaccount.com 0123456789abcdef0123456789abcdef01234567
-    """
-    with connected(server, account, ca) as api:
+def remove(options: Options, email: str, key: str) -> None:
+    confirm(f"This key of {email} will be deleted, for ever.", options, [key])
+    with options.connect() as api:
         done = api.delete(f"{_path(email)}/keys/{part(key)}")
-    print_done(done, f"Deleted the key {key}.", output)
+    show_done(done, f"Deleted the key {key}.", options)
 
 
 def _of_project(api: Client, project: str) -> list[Answer]:
     accounts = api.every(f"/v1/projects/{part(project)}/serviceAccounts", "accounts")
-    return [key for each in accounts for key in _of_account(api, each["email"])]
+    return [key for each in accounts for key in of_account(api, each["email"])]
 
 
-def _of_account(api: Client, email: str) -> list[Answer]:
+def of_account(api: Client, email: str) -> list[Answer]:
     return list(api.get(f"{_path(email)}/keys", {"keyTypes": "USER_MANAGED"}).get("keys", []))
-
-
-def _row(key: _Key, now: datetime) -> Sequence[str]:
-    created, expires, used = (f"{each:%Y-%m-%d}" if each else "never" for each in (key.created, key.expires, key.used))
-    return [key.id, key.email, created, expires, used, key.state(now)]
 
 
 def _path(email: str) -> str:

@@ -6,23 +6,24 @@ from typing import Annotated
 
 import typer
 
-from roadstead.cli.client import As, Authority, Output, Server, connected, part
-from roadstead.cli.output import Format, print_done, print_json, print_rows
+from roadstead.cli.client import part
+from roadstead.cli.options import Options, asking, listing
+from roadstead.cli.output import show_done, show_list
+from roadstead.errors import ConfigurationError
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Services: what a project uses of the server.")
 
-Project = Annotated[str, typer.Option(help="The project's id.")]
 Names = Annotated[list[str], typer.Argument(metavar="SERVICE...", help="As containerregistry or containerregistry.googleapis.com.")]
+
+COLUMNS = "table(config.name:label=NAME:sort=1, config.title:label=TITLE, state:label=STATE)"
 
 
 @app.command("list")
+@listing
 def list_services(
-    project: Project,
+    options: Options,
+    enabled: Annotated[bool, typer.Option("--enabled", help="Those that are enabled, as without it.")] = False,
     available: Annotated[bool, typer.Option("--available", help="Also those that are not enabled.")] = False,
-    server: Server = "",
-    account: As = "",
-    ca: Authority = None,
-    output: Output = Format.TABLE,
 ) -> None:
     """
     List the services that a project has enabled.
@@ -30,53 +31,50 @@ def list_services(
     \b
     Example: roadstead services list --project shop-images --available
     """
+    if enabled and available:
+        raise ConfigurationError("give either --enabled or --available")
+    project = options.need_project()
     wanted = {} if available else {"filter": "state:ENABLED"}
-    with connected(server, account, ca) as api:
-        found = api.every(f"/v1/projects/{part(project)}/services", "services", wanted)
-    if output is Format.JSON:
-        print_json(found)
-        return
-    rows = [[each["config"]["name"], each["config"].get("title", ""), each["state"].lower()] for each in found]
-    print_rows(["SERVICE", "TITLE", "STATE"], rows, f"{project} has no service enabled.")
+    with options.connect() as api:
+        found = api.every(f"/v1/projects/{part(project)}/services", "services", wanted, page_size=options.page_size)
+    show_list(found, COLUMNS, options, f"{project} has no service enabled.")
 
 
 @app.command("enable")
-def enable(
-    names: Names, project: Project, server: Server = "", account: As = "", ca: Authority = None, output: Output = Format.TABLE
-) -> None:
+@asking
+def enable(options: Options, names: Names) -> None:
     """
     Enable services of a project. Images can be pushed once containerregistry is, and are scanned once containerscanning is.
 
     \b
-    Example: roadstead services enable containerregistry containerscanning --project shop-images
+    Example: roadstead services enable containerregistry.googleapis.com containerscanning --project=shop-images
     """
+    project = options.need_project()
     whole = [full_name(each) for each in names]
-    with connected(server, account, ca) as api:
+    with options.connect() as api:
         done = api.post(f"/v1/projects/{part(project)}/services:batchEnable", {"serviceIds": whole})
-    print_done(done, f"Enabled {', '.join(whole)} of {project}.", output)
+    show_done(done, f"Enabled {', '.join(whole)} of {project}.", options)
 
 
 @app.command("disable")
+@asking
 def disable(
+    options: Options,
     names: Names,
-    project: Project,
-    with_dependents: Annotated[bool, typer.Option("--with-dependents", help="Also the services that need these.")] = False,
-    server: Server = "",
-    account: As = "",
-    ca: Authority = None,
-    output: Output = Format.TABLE,
+    force: Annotated[bool, typer.Option("--force", "--with-dependents", help="Also the services that need these.")] = False,
 ) -> None:
     """
     Disable services of a project. What is stored stays.
 
     \b
-    Example: roadstead services disable containerscanning --project shop-images
+    Example: roadstead services disable containerscanning.googleapis.com --project=shop-images
     """
+    project = options.need_project()
     whole = [full_name(each) for each in names]
-    with connected(server, account, ca) as api:
+    with options.connect() as api:
         services = f"/v1/projects/{part(project)}/services"
-        done = [api.post(f"{services}/{part(each)}:disable", {"disableDependentServices": with_dependents}) for each in whole]
-    print_done(done, f"Disabled {', '.join(whole)} of {project}.", output)
+        done = [api.post(f"{services}/{part(each)}:disable", {"disableDependentServices": force}) for each in whole]
+    show_done(done, f"Disabled {', '.join(whole)} of {project}.", options)
 
 
 def full_name(name: str) -> str:

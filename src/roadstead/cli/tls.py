@@ -9,6 +9,7 @@ import typer
 
 from roadstead import config
 from roadstead.cli.output import Format, print_json
+from roadstead.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from roadstead.certificates import SelfSigned
@@ -29,6 +30,9 @@ def self_signed(
         Optional[list[str]],  # noqa: UP045
         typer.Option(help="A name or IP address of the server, may be given several times. [default: this machine's, and Google's]"),
     ] = None,
+    google: Annotated[
+        bool, typer.Option("--google", help="Beside --host also for gcr.io, *.gcr.io, *.googleapis.com and accounts.google.com.")
+    ] = False,
     days: Annotated[int, typer.Option(min=1, max=3650, help="Days that the server's certificate is good for.")] = 825,
     out: Annotated[Optional[Path], typer.Option(help="Folder of what is made. [default: tls in the data folder]")] = None,  # noqa: UP045
     output: Annotated[Format, typer.Option("--format", help="table or json.")] = Format.TABLE,
@@ -41,7 +45,10 @@ def self_signed(
     from roadstead import certificates
 
     settings = config.load(config_file, {"data": data})
-    made = certificates.self_signed((out or settings.data / "tls").absolute(), host or (), days)
+    if google and not host:
+        raise ConfigurationError("--google goes with --host: without it the certificate is for Google's names already")
+    hosts = [*(host or ()), *(certificates.GOOGLE_NAMES if google else ())]
+    made = certificates.self_signed((out or settings.data / "tls").absolute(), hosts, days)
     if output is Format.JSON:
         print_json(_document(made))
     else:
