@@ -21,6 +21,8 @@ from machine import MIB, run_all
 PROJECT = "bench-project"
 BASE = f"{PROJECT}/base"  # the big blob, the 1 KiB blob, a ten-layer manifest with ten tags
 MANY_TAGS = {f"{PROJECT}/tags1k": 1_000, f"{PROJECT}/tags10k": 10_000}
+MANY_IMAGES = f"{PROJECT}/images10k"  # as many manifests as tags
+MANY_IMAGES_COUNT = 10_000
 SMALL = hashlib.sha256(b"small").digest() * 32  # 1 KiB
 _TAIL_LENGTH = 64
 
@@ -191,6 +193,13 @@ def many_tags(count: int) -> list[str]:
     return [f"v1.{number // 100}.{number % 100}" for number in range(count)]
 
 
+def images(count: int) -> Iterator[tuple[str, bytes]]:
+    """(tag, manifest): ten layers each, and no two manifests alike."""
+    usual = usual_manifest()[:-1]
+    for number, tag in enumerate(many_tags(count)):
+        yield tag, usual + b',"annotations":{"number":"%d"}}' % number
+
+
 def write_layouts_of_many_tags(top: Path) -> None:
     """The repositories of many tags as OCI layouts, for a server that serves such folders: pushing them takes it minutes."""
     config, layers = usual_blobs()
@@ -229,15 +238,26 @@ def _push_usual_blobs(server: Server, repository: str, connection: http.client.H
 def _push_tags(server: Server, repository: str, tags: list[str], clients: int = 4) -> float:
     """Returns the seconds it took. Raises what a client raised."""
     payload = _push_usual_blobs(server, repository, server.connect())
-    waiting, failures, started = iter(tags), [], time.time()
+    return _push_all(server, repository, ((tag, payload) for tag in tags), clients)
+
+
+def prepare_images(server: Server) -> None:
+    if server.count_tags(MANY_IMAGES) < MANY_IMAGES_COUNT:
+        _push_usual_blobs(server, MANY_IMAGES, server.connect())
+        _push_all(server, MANY_IMAGES, images(MANY_IMAGES_COUNT), 4)
+
+
+def _push_all(server: Server, repository: str, manifests: Iterator[tuple[str, bytes]], clients: int) -> float:
+    """Returns the seconds it took. Raises what a client raised."""
+    waiting, failures, started = manifests, [], time.time()
     lock = threading.Lock()
 
     def work() -> None:
         connection = server.connect()
         while not failures:
             with lock:
-                tag = next(waiting, None)
-            if tag is None:
+                tag, payload = next(waiting, ("", b""))
+            if not tag:
                 return
             try:
                 server.put_manifest(repository, tag, payload, connection)

@@ -30,7 +30,8 @@ def _payload(name: str) -> bytes:
 def _manifest(number: int, repository: int, name: str) -> tuple:
     payload = _payload(name)
     digest = f"sha256:{sha256(payload)}"
-    return number, repository, digest, OCI_MANIFEST, "application/vnd.oci.image.config.v1+json", "{}", len(payload), payload, _NOW_US
+    kind = "application/vnd.oci.image.config.v1+json"
+    return number, repository, digest, OCI_MANIFEST, kind, "{}", len(payload), payload, _NOW_US, 2, _NOW_US // 1000
 
 
 def rows(tags: int, repositories: int) -> Iterator[tuple[str, str, list[tuple]]]:
@@ -42,7 +43,7 @@ def rows(tags: int, repositories: int) -> Iterator[tuple[str, str, list[tuple]]]
     yield "blob_links", "repository_id, blob_id", [(i, 1) for i in range(1, len(names) + 1)]
     of = [1] * manifests + list(range(2, repositories + 2))
     step = 20_000
-    columns = "id, repository_id, digest, media_type, artifact_type, annotations, size_bytes, payload, pushed_at_us"
+    columns = "id, repository_id, digest, media_type, artifact_type, annotations, size_bytes, payload, pushed_at_us, image_size_bytes, created_at_ms"
     for first in range(0, len(of), step):
         chunk = [_manifest(i + 1, of[i], f"{i}") for i in range(first, min(first + step, len(of)))]
         yield "manifests", columns, chunk

@@ -31,6 +31,7 @@ SIZES = (1_000, 10_000, 100_000, 1_000_000)
 CONNECTIONS = 16
 SECONDS = 3
 CALLS = 200
+WHOLE_CALLS = 10
 
 
 @contextmanager
@@ -62,10 +63,10 @@ def requests_per_second(server: Server, tags: int) -> float:
     return float(re.search(r"Requests/sec:\s+([\d.]+)", printed)[1])
 
 
-def milliseconds(server: Server, call: Callable[[int], tuple[str, str, bytes | None]], expected: int) -> float:
+def milliseconds(server: Server, call: Callable[[int], tuple[str, str, bytes | None]], expected: int, calls: int = CALLS) -> float:
     """The median of single calls on one connection."""
     connection, times = server.connect(), []
-    for number in range(CALLS):
+    for number in range(calls):
         method, path, body = call(number)
         started = time.perf_counter()
         connection.request(method, path, body, {"Content-Type": OCI_MANIFEST} if body else {})
@@ -91,6 +92,8 @@ def measure(server: Server, tags: int, repositories: int) -> dict[str, float]:
         "manifest GET by tag, ms": milliseconds(server, lambda i: ("GET", f"/v2/{name}/manifests/{spread[i]}", None), 200),
         "blob HEAD, ms": milliseconds(server, lambda i: ("HEAD", f"/v2/{name}/blobs/{blob}", None), 200),
         "page of 100 tags, ms": milliseconds(server, lambda i: ("GET", f"/v2/{name}/tags/list?n=100&last={spread[i]}", None), 200),
+        # gcloud's list: ten tags to a manifest, in one answer; past 100,000 a plain page.
+        "all manifests and tags, ms": milliseconds(server, lambda _: ("GET", f"/v2/{name}/tags/list", None), 200, WHOLE_CALLS),
         "page of 100 repositories, ms": milliseconds(
             server, lambda i: ("GET", f"/v2/_catalog?n=100&last={grown.other(i * repositories // CALLS)}", None), 200
         ),

@@ -33,6 +33,7 @@ AIMS = {
     "blob_get_256m_c8": Aim(0.95, "nginx"),
     "image_push_small_c8": Aim(4.0, "distribution"),
     "tags_list_10k_n100": Aim(at_most=1.0),
+    "gcr_list_10k": Aim(at_most=50.0),
 }
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.kit.engine import Engine, EngineDidNotStart
+from tests.kit.gcr import Gcr, installed_as_gcr
 from tests.kit.images import build_context, debian_nginx, static_program
 from tests.kit.places import TRANSPORTS, Place, placed
 from tests.kit.program import Program, find
@@ -108,6 +109,13 @@ def cosign(tools: Path, tmp_path: Path) -> Program:
 def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """An installation with accounts, over each transport."""
     with placed(request.param, tmp_path_factory.mktemp(request.param)) as found:
+        yield found
+
+
+@pytest.fixture(scope="session", params=TRANSPORTS)
+def gcr(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gcr]:
+    """An installation with accounts under Container Registry's names, over each transport."""
+    with installed_as_gcr(request.param, tmp_path_factory.mktemp(f"gcr-{request.param}")) as found:
         yield found
 
 

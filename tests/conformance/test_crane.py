@@ -15,9 +15,6 @@ from tests.kit.server import Server
 
 DOCKER_MANIFEST_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 
-# strict: whoever serves the additions finds these two passing, and takes the mark away.
-without_additions = pytest.mark.xfail(strict=True, reason="Google's additions to the tags list, which gcrane reads, are issue 6's")
-
 
 @pytest.fixture
 def name(server: Server, repository: str) -> str:
@@ -161,7 +158,6 @@ def test_an_index_is_pushed_filtered_and_appended_to(
     assert pushed.digest == crane.text("digest", "--platform=linux/amd64", f"{name}:both")
 
 
-@without_additions
 def test_gcrane_lists_manifests_with_tags_and_copies_recursively(
     gcrane: Program, client: httpx.Client, repository: str, name: str, pushed: Layout
 ) -> None:
@@ -177,7 +173,6 @@ def test_gcrane_lists_manifests_with_tags_and_copies_recursively(
         assert pushed.manifest == complete_image(client, f"{repository}-copy{folder}", "v1").payload
 
 
-@without_additions
 def test_gcrane_collects_what_has_no_tag(
     gcrane: Program, crane: Program, client: httpx.Client, repository: str, name: str, pushed: Layout
 ) -> None:

@@ -53,7 +53,27 @@ def test_following_the_links_gives_every_repository_once(client: httpx.Client, p
 def test_a_link_names_the_last_of_its_page(client: httpx.Client, project: str, names: list[str]) -> None:
     response = client.get(f"/v2/_catalog?n=2&last={project}")
 
-    assert f"/v2/_catalog?n=2&last={names[1]}" == next_page(response)
+    assert f"{client.base_url}/v2/_catalog?n=2&last={names[1]}".replace("//v2", "/v2") == next_page(response)
+
+
+@pytest.mark.parametrize(
+    ("headers", "origin"),
+    [
+        ({"Host": "gcr.io"}, "http://gcr.io"),
+        ({"Host": "127.0.0.1:5000"}, "http://127.0.0.1:5000"),
+        ({"Host": "gcr.io", "X-Forwarded-Proto": "https"}, "https://gcr.io"),
+    ],
+)
+def test_a_link_is_absolute_and_begins_as_the_client_asked(
+    client: httpx.Client, project: str, names: list[str], headers: dict[str, str], origin: str
+) -> None:
+    """
+    gcloud's library sends its next request to what stands there, as it is; go-containerregistry follows only to the scheme and host that it
+    knows.
+    """
+    response = client.get(f"/v2/_catalog?n=2&last={project}", headers=headers)
+
+    assert f"{origin}/v2/_catalog?n=2&last={names[1]}" == next_page(response)
 
 
 def test_n_0_is_an_empty_list(client: httpx.Client, names: list[str]) -> None:

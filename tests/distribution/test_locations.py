@@ -85,6 +85,21 @@ def test_a_host_is_the_same_in_any_case_with_any_port_and_with_the_root_s_dot(cl
     assert payload == manifest_of(client, repository, host).content
 
 
+@pytest.mark.parametrize("host", ["eu.gcr.io.corp.example", "EU.gcr.io.Corp.Example.:5000", "eu.gcr.io.localhost"])
+def test_a_name_that_begins_with_a_location_s_host_is_that_location_s(client: httpx.Client, repository: str, host: str) -> None:
+    """gcloud takes names of an operator's own only where they begin so (contract.md, mode C)."""
+    payload = push_to(client, repository, "eu.gcr.io", "eu")
+
+    assert payload == manifest_of(client, repository, host).content
+
+
+@pytest.mark.parametrize("host", ["gcr.io.corp.example", "xeu.gcr.io.corp.example", "eu.gcr.iox", "corp.example.eu.gcr.io", "eu.gcr"])
+def test_a_name_that_only_looks_so_is_the_server_s_own(client: httpx.Client, repository: str, host: str) -> None:
+    payload = push_to(client, repository, "gcr.io", "default")
+
+    assert payload == manifest_of(client, repository, host).content
+
+
 MALFORMED = [
     "",
     "a/b",

@@ -110,7 +110,7 @@ def test_a_mount_from_another_location_becomes_an_upload(
     assert is_offered_an_upload(client, response, content, host="eu.gcr.io")
 
 
-@pytest.mark.parametrize("origin", ["gcr.io", "GCR.IO", "gcr.io:443", "localhost:5000"])
+@pytest.mark.parametrize("origin", ["gcr.io", "GCR.IO", "gcr.io:443", "gcr.io.corp.example", "localhost:5000"])
 def test_an_origin_of_the_same_location_is_mounted(client: httpx.Client, repository: str, source: str, content: bytes, origin: str) -> None:
     assert 201 == mount(client, repository, digest(content), **{"from": source, "origin": origin}).status_code
 

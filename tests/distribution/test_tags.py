@@ -33,7 +33,7 @@ def test_a_list_has_the_name_and_all_tags(client: httpx.Client, repository: str)
 
     response = client.get(f"/v2/{repository}/tags/list")
 
-    assert {"name": repository, "tags": ["latest", "v1", "v2"]} == response.json()
+    assert (repository, ["latest", "v1", "v2"]) == (response.json()["name"], response.json()["tags"])
     assert "application/json" == response.headers["Content-Type"]
     assert "Link" not in response.headers
 
@@ -62,6 +62,14 @@ def test_following_the_links_gives_every_tag_once(client: httpx.Client, reposito
     assert sorted(names, key=lambda tag: (tag.lower(), tag)) == list(chain.from_iterable(pages))
     assert all(len(page) == size for page in pages[:-1])
     assert 0 < len(pages[-1]) <= size
+
+
+def test_a_page_has_the_name_and_its_tags_alone(client: httpx.Client, repository: str) -> None:
+    """What Container Registry told beside is for those who ask for everything (tests/gcr/test_listing.py)."""
+    tagged(client, repository, ["v1", "v2", "v3"])
+
+    for query in ("n=2", "n=999", "last=", "n=1000&last=v0", "n=0"):
+        assert {"name", "tags"} == set(client.get(f"/v2/{repository}/tags/list?{query}").json())
 
 
 def test_a_link_is_relative_and_keeps_n(client: httpx.Client, repository: str) -> None:
@@ -132,7 +140,9 @@ def test_a_repository_without_tags_has_an_empty_list(client: httpx.Client, repos
     tagged(client, repository, ["v1"])
     client.delete(f"/v2/{repository}/manifests/v1")
 
-    assert {"name": repository, "tags": []} == client.get(f"/v2/{repository}/tags/list").json()
+    for query in ("", "?n=100"):
+        answer = client.get(f"/v2/{repository}/tags/list{query}").json()
+        assert (repository, []) == (answer["name"], answer["tags"])
 
 
 def test_the_tags_of_a_neighbour_are_not_listed(client: httpx.Client, project: str) -> None:

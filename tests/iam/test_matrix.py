@@ -108,11 +108,17 @@ def _things(world: World) -> None:
     body = {"oidc": oidc, "attributeMapping": {"google.subject": "assertion.sub"}}
     _ok(owner.post(f"{pools}/the-pool/providers", params={"workloadIdentityPoolProviderId": "the-provider"}, json=body))
     operation = _ok(owner.post(f"/v1/projects/{project}/services:batchEnable", json={"serviceIds": ["pubsub.googleapis.com"]}))["name"]
+    installation.enable(project, "ondemandscanning.googleapis.com")  # which brings containeranalysis
+    _ok(owner.post(f"/v1/projects/{project}/notes", params={"noteId": "a-note"}, json={"attestation": {}}))
+    said = {"resourceUri": "https://gcr.io/x", "noteName": f"projects/{project}/notes/a-note", "attestation": {}}
+    occurrence = _ok(owner.post(f"/v1/projects/{project}/occurrences", json=said))["name"].rpartition("/")[2]
     world.here = {
         "project": project, "doomed": doomed, "account": email, "key": key["private_key_id"], "role": "reader",
         "service": "containerregistry.googleapis.com", "bucket": f"artifacts.{project}.appspot.com", "location": "us",
         "repository": "gcr.io",
-        "package": "image", "pool": "the-pool", "provider": "the-provider", "operation": operation.removeprefix("operations/"),
+        "package": "image", "image": f"image@{manifest.digest}", "version": manifest.digest, "tag": "v1",
+        "pool": "the-pool", "provider": "the-provider", "operation": operation.removeprefix("operations/"),
+        "note": "a-note", "occurrence": occurrence,
         "organization": "0", "name": f"{project}/image", "reference": "v1", "digest": blob, "upload": upload,
     }  # fmt: skip
     missing = project[:-1] + ("0" if project[-1] != "0" else "1")
@@ -120,6 +126,8 @@ def _things(world: World) -> None:
         **world.here,
         "project": missing, "doomed": missing, "account": email.replace("somebody", "nobodies"), "key": "0" * 40, "role": "nothing",
         "service": "nothinghere.googleapis.com", "bucket": f"artifacts.{missing}.appspot.com", "package": "nothing",
+        "image": "nothing@sha256:" + "0" * 64, "version": "sha256:" + "0" * 64, "tag": "none",
+        "note": "a-none", "occurrence": occurrence[:-1] + ("0" if occurrence[-1] != "0" else "1"),
         "pool": "a-none", "provider": "a-provider-no", "operation": "acf.none", "organization": "1",
         "name": f"{project}/nothing", "reference": "none", "digest": "sha256:" + "0" * 64, "upload": "0" * len(upload),
     }  # fmt: skip
@@ -141,6 +149,7 @@ def _members(world: World, other: Installation) -> None:
             of_organization.append({"role": caller.on_organization, "members": [f"serviceAccount:{email}"]})
         if caller.name == "owner of another project":
             installation.grant(homes[2], "roles/owner", f"serviceAccount:{email}")
+            installation.enable(homes[2], "ondemandscanning.googleapis.com")
         world.headers[caller.name] = _bearer(_token(owner, email))
     for path, bindings in (("projects/" + project, of_project), ("projects/" + doomed, of_project), ("organizations/0", of_organization)):
         policy = _ok(owner.post(f"/v1/{path}:getIamPolicy", json={}))
@@ -414,13 +423,13 @@ def _form(api: str, template: str, status: int, headers: dict[str, str], text: s
 
 
 def _neutral(world: World, text: str) -> str:
-    for name in ("account", "project", "doomed", "key", "upload", "digest"):
+    for name in ("occurrence", "account", "project", "doomed", "key", "upload", "digest"):
         for known in (world.here, world.gone):
             text = text.replace(known[name], name)
     text = text.replace("doomed", "project")
     # Of the organization there is only one, and everybody knows it.
     text = re.sub(r"organizations/[01]\b", "organizations/N", text)
-    return re.sub(r"/(?:image|nothing|a-none|the-pool|a-provider-no|the-provider|reader|none)\b", "/thing", text)
+    return re.sub(r"/(?:image|nothing|a-note|a-none|the-pool|a-provider-no|the-provider|reader|none)\b", "/thing", text)
 
 
 def test_ids_of_another_project_are_unknown_under_one_s_own(world: World) -> None:
@@ -429,7 +438,8 @@ def test_ids_of_another_project_are_unknown_under_one_s_own(world: World) -> Non
     asker, wrong, asked = Asker(world), [], 0
     home = _home(world)
     for (method, template), rule in rights.GOOGLE.items():
-        names = [name for name in re.findall(r"\{(\w+)", template) if name in ("account", "key", "pool", "provider", "role")]
+        inside = ("account", "key", "pool", "provider", "role", "note", "occurrence")
+        names = [name for name in re.findall(r"\{(\w+)", template) if name in inside]
         if "{project}" not in template or not names or rule.what != "project":
             continue
         asked += 1

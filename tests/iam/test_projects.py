@@ -20,7 +20,7 @@ from roadstead.iam.project_filter import parse
 from roadstead.iam.projects import GRACE_SECONDS, Projects
 from roadstead.iam.service_accounts import ServiceAccounts
 from roadstead.jobs import queue
-from roadstead.jobs.kinds import REMOVE_IMAGES
+from roadstead.jobs.kinds import REMOVE_ANALYSIS, REMOVE_IMAGES
 from tests.kit.accounts import Installation
 from tests.kit.clock import Clock
 from tests.kit.google import GCloud, needs_gcloud, resource_manager
@@ -132,8 +132,9 @@ async def test_what_is_gone_takes_everything_along_but_its_neighbours(
     with pytest.raises(ResourceUnknown):
         await projects.get("my-project")
     async with database.transaction() as tx:
-        jobs = await queue.claim(tx, clock(), 10)
-    assert [(REMOVE_IMAGES, b"my-project")] == [(job.kind, job.arguments) for job in jobs]
+        jobs = await queue.claim(tx, frozenset({REMOVE_IMAGES, REMOVE_ANALYSIS}), clock(), 10)
+    wanted = {(REMOVE_IMAGES, b"my-project"), (REMOVE_ANALYSIS, b"my-project")}
+    assert wanted == {(job.kind, job.arguments) for job in jobs}
 
 
 @pytest.mark.anyio

@@ -218,7 +218,8 @@ class Engines:
 
     def _new(self) -> dict[str, str]:
         # Most tests are about what is done, not by whom; tests/iam switches accounts on.
-        found = {"ROADSTEAD_ACCOUNTS": "false"}
+        # By its own address a server here deletes as the OCI specification has it; tests/gcr asks it by Container Registry's names.
+        found = {"ROADSTEAD_ACCOUNTS": "false", "ROADSTEAD_OCI_HOSTS": "127.0.0.1", "ROADSTEAD_ADVISORIES_UPDATE_SECONDS": "0"}
         if self.database == "postgres":
             found["ROADSTEAD_DATABASE"] = self.postgres().new_database()
         if self.blobs == "s3":

@@ -9,7 +9,8 @@ WHAT says on what the permission is needed: `project` (and everything in it) or 
 everyone), `somebody` (any good credential), `client` (open, and Authorization is not looked at), `person` (a browser that is signed in).
 
 Sources: the REST references of Resource Manager v1 and v3, Service Usage v1, IAM v1, IAM Credentials v1, STS v1, Cloud Storage JSON v1,
-Artifact Registry v1, Cloud Logging v2, each with its "Required permissions"; Container Registry, Configuring access control.
+Artifact Registry v1, Cloud Asset v1, Cloud Logging v2, Container Analysis v1, On-Demand Scanning v1, each with its "Required permissions";
+Container Registry, Configuring access control.
 """
 
 from __future__ import annotations
@@ -118,6 +119,7 @@ GET    /storage/v1/b/{bucket}/iam/testPermissions          somebody
 
 GET    /v1/projects/{project}/projectSettings              project  artifactregistry.projectsettings.get
 GET    /v1/projects/{project}/locations                    project  artifactregistry.locations.list
+GET    /v1/projects/{project}/locations/{location}         project  artifactregistry.locations.get
 GET    /v1beta2/projects/{project}/locations               project  artifactregistry.locations.list
 GET    /v1/projects/{project}/locations/{location}/repositories                                    project artifactregistry.repositories.list
 GET    /v1/projects/{project}/locations/{location}/repositories/{repository}                       project artifactregistry.repositories.get
@@ -127,6 +129,24 @@ POST   /v1/projects/{project}/locations/{location}/repositories/{repository}:tes
 GET    /v1/projects/{project}/locations/{location}/repositories/{repository}/packages/{package}:getIamPolicy       project artifactregistry.repositories.getIamPolicy
 POST   /v1/projects/{project}/locations/{location}/repositories/{repository}/packages/{package}:setIamPolicy       project artifactregistry.repositories.setIamPolicy
 POST   /v1/projects/{project}/locations/{location}/repositories/{repository}/packages/{package}:testIamPermissions somebody
+GET    /v1/projects/{project}/locations/{location}/repositories/{repository}/packages                                 project artifactregistry.packages.list
+GET    /v1/projects/{project}/locations/{location}/repositories/{repository}/packages/{package}                       project artifactregistry.packages.get
+GET    /v1/projects/{project}/locations/{location}/repositories/{repository}/packages/{package}/versions              project artifactregistry.versions.list
+GET    /v1/projects/{project}/locations/{location}/repositories/{repository}/packages/{package}/versions/{version}    project artifactregistry.versions.get
+GET    /v1/projects/{project}/locations/{location}/repositories/{repository}/packages/{package}/tags                  project artifactregistry.tags.list
+GET    /v1/projects/{project}/locations/{location}/repositories/{repository}/packages/{package}/tags/{tag}            project artifactregistry.tags.get
+DELETE /v1/projects/{project}/locations/{location}/repositories/{repository}/packages/{package}                       project artifactregistry.packages.delete
+DELETE /v1/projects/{project}/locations/{location}/repositories/{repository}/packages/{package}/versions/{version}    project artifactregistry.versions.delete
+POST   /v1/projects/{project}/locations/{location}/repositories/{repository}/packages/{package}/tags                  project artifactregistry.tags.create
+PATCH  /v1/projects/{project}/locations/{location}/repositories/{repository}/packages/{package}/tags/{tag}            project artifactregistry.tags.update
+DELETE /v1/projects/{project}/locations/{location}/repositories/{repository}/packages/{package}/tags/{tag}            project artifactregistry.tags.delete
+GET    /v1/projects/{project}/locations/{location}/operations/{operation}                                             somebody
+GET    /v1beta1/projects/{project}/locations/{location}/operations/{operation}                                        somebody
+GET    /v1/projects/{project}/locations/{location}/repositories/{repository}/dockerImages                             project artifactregistry.dockerimages.list
+GET    /v1/projects/{project}/locations/{location}/repositories/{repository}/dockerImages/{image}                     project artifactregistry.dockerimages.get
+
+GET    /v1/projects/{project}:searchAllResources              project      cloudasset.assets.searchAllResources
+GET    /v1/organizations/{organization}:searchAllResources   organization cloudasset.assets.searchAllResources
 
 POST   /v1/token                                           client
 POST   /v1/introspect                                      client
@@ -145,6 +165,57 @@ PATCH  /v1/projects/{project}/locations/{location}/workloadIdentityPools/{pool}/
 DELETE /v1/projects/{project}/locations/{location}/workloadIdentityPools/{pool}/providers/{provider}         project iam.workloadIdentityPoolProviders.delete
 POST   /v1/projects/{project}/locations/{location}/workloadIdentityPools/{pool}/providers/{provider}:undelete project iam.workloadIdentityPoolProviders.undelete
 GET    /v1/projects/{project}/locations/{location}/workloadIdentityPools/{pool}/providers/{provider}/operations/{operation} project iam.workloadIdentityPoolProviders.get
+
+POST   /v1/projects/{project}/notes                                                            project containeranalysis.notes.create
+POST   /v1/projects/{project}/notes:batchCreate                                                project containeranalysis.notes.create
+GET    /v1/projects/{project}/notes                                                            project containeranalysis.notes.list
+GET    /v1/projects/{project}/notes/{note}                                                     project containeranalysis.notes.get
+PATCH  /v1/projects/{project}/notes/{note}                                                     project containeranalysis.notes.update
+DELETE /v1/projects/{project}/notes/{note}                                                     project containeranalysis.notes.delete
+POST   /v1/projects/{project}/notes/{note}:getIamPolicy                                        project containeranalysis.notes.getIamPolicy
+POST   /v1/projects/{project}/notes/{note}:setIamPolicy                                        project containeranalysis.notes.setIamPolicy
+POST   /v1/projects/{project}/notes/{note}:testIamPermissions                                  somebody
+GET    /v1/projects/{project}/notes/{note}/occurrences                                         project containeranalysis.notes.listOccurrences
+POST   /v1/projects/{project}/occurrences                                                      project containeranalysis.occurrences.create
+POST   /v1/projects/{project}/occurrences:batchCreate                                          project containeranalysis.occurrences.create
+GET    /v1/projects/{project}/occurrences                                                      project containeranalysis.occurrences.list
+GET    /v1/projects/{project}/occurrences:vulnerabilitySummary                                 project containeranalysis.occurrences.list
+GET    /v1/projects/{project}/occurrences/{occurrence}                                         project containeranalysis.occurrences.get
+GET    /v1/projects/{project}/occurrences/{occurrence}/notes                                   project containeranalysis.occurrences.get
+PATCH  /v1/projects/{project}/occurrences/{occurrence}                                         project containeranalysis.occurrences.update
+DELETE /v1/projects/{project}/occurrences/{occurrence}                                         project containeranalysis.occurrences.delete
+POST   /v1/projects/{project}/occurrences/{occurrence}:getIamPolicy                            project containeranalysis.occurrences.getIamPolicy
+POST   /v1/projects/{project}/occurrences/{occurrence}:setIamPolicy                            project containeranalysis.occurrences.setIamPolicy
+POST   /v1/projects/{project}/occurrences/{occurrence}:testIamPermissions                      somebody
+
+POST   /v1/projects/{project}/locations/{location}/notes                                       project containeranalysis.notes.create
+POST   /v1/projects/{project}/locations/{location}/notes:batchCreate                           project containeranalysis.notes.create
+GET    /v1/projects/{project}/locations/{location}/notes                                       project containeranalysis.notes.list
+GET    /v1/projects/{project}/locations/{location}/notes/{note}                                project containeranalysis.notes.get
+PATCH  /v1/projects/{project}/locations/{location}/notes/{note}                                project containeranalysis.notes.update
+DELETE /v1/projects/{project}/locations/{location}/notes/{note}                                project containeranalysis.notes.delete
+POST   /v1/projects/{project}/locations/{location}/notes/{note}:getIamPolicy                   project containeranalysis.notes.getIamPolicy
+POST   /v1/projects/{project}/locations/{location}/notes/{note}:setIamPolicy                   project containeranalysis.notes.setIamPolicy
+POST   /v1/projects/{project}/locations/{location}/notes/{note}:testIamPermissions             somebody
+GET    /v1/projects/{project}/locations/{location}/notes/{note}/occurrences                    project containeranalysis.notes.listOccurrences
+POST   /v1/projects/{project}/locations/{location}/occurrences                                 project containeranalysis.occurrences.create
+POST   /v1/projects/{project}/locations/{location}/occurrences:batchCreate                     project containeranalysis.occurrences.create
+GET    /v1/projects/{project}/locations/{location}/occurrences                                 project containeranalysis.occurrences.list
+GET    /v1/projects/{project}/locations/{location}/occurrences:vulnerabilitySummary            project containeranalysis.occurrences.list
+GET    /v1/projects/{project}/locations/{location}/occurrences/{occurrence}                    project containeranalysis.occurrences.get
+GET    /v1/projects/{project}/locations/{location}/occurrences/{occurrence}/notes              project containeranalysis.occurrences.get
+PATCH  /v1/projects/{project}/locations/{location}/occurrences/{occurrence}                    project containeranalysis.occurrences.update
+DELETE /v1/projects/{project}/locations/{location}/occurrences/{occurrence}                    project containeranalysis.occurrences.delete
+POST   /v1/projects/{project}/locations/{location}/occurrences/{occurrence}:getIamPolicy       project containeranalysis.occurrences.getIamPolicy
+POST   /v1/projects/{project}/locations/{location}/occurrences/{occurrence}:setIamPolicy       project containeranalysis.occurrences.setIamPolicy
+POST   /v1/projects/{project}/locations/{location}/occurrences/{occurrence}:testIamPermissions somebody
+POST   /v1/projects/{project}/resources/{resource=**}:exportSBOM                                project containeranalysis.occurrences.create
+POST   /v1/projects/{project}/locations/{location}/resources/{resource=**}:exportSBOM           project containeranalysis.occurrences.create
+
+POST   /v1/projects/{project}/locations/{location}/scans:analyzePackages                       project ondemandscanning.scans.analyzePackages
+GET    /v1/projects/{project}/locations/{location}/scans/{scan}/vulnerabilities                project ondemandscanning.scans.listVulnerabilities
+POST   /v1beta1/projects/{project}/locations/{location}/scans:analyzePackages                  project ondemandscanning.scans.analyzePackages
+GET    /v1beta1/projects/{project}/locations/{location}/scans/{scan}/vulnerabilities           project ondemandscanning.scans.listVulnerabilities
 
 POST   /v2/entries:list                                    project  logging.logEntries.list
 """)  # noqa: E501
@@ -247,7 +318,7 @@ ROLES_ON_PROJECT = (
     "roles/iam.roleAdmin", "roles/iam.roleViewer", "roles/iam.securityAdmin", "roles/iam.securityReviewer",
     "roles/serviceusage.serviceUsageAdmin", "roles/serviceusage.serviceUsageConsumer", "roles/serviceusage.serviceUsageViewer",
     "roles/resourcemanager.projectDeleter", "roles/resourcemanager.projectMover", "roles/resourcemanager.projectIamAdmin",
-    "roles/logging.viewer", "roles/logging.privateLogViewer", "roles/pubsub.admin",
+    "roles/logging.viewer", "roles/logging.privateLogViewer", "roles/ondemandscanning.admin", "roles/pubsub.admin",
 )  # fmt: skip
 ROLES_ON_ORGANIZATION = (
     "roles/owner", "roles/viewer", "roles/browser", "roles/resourcemanager.projectCreator", "roles/resourcemanager.organizationAdmin",

@@ -22,13 +22,23 @@ import httpx
 import uvicorn
 
 from roadstead.accounts import Accounts, accounts
+from roadstead.analysis.room import Analysis
 from roadstead.api.app import Application
+from roadstead.api.google.services import Images
 from roadstead.api.http1 import RegistryProtocol
 from roadstead.config import DEFAULT_LOCATION, Settings
+from roadstead.db.database import Database
 from roadstead.db.sqlite import SQLiteDatabase
 from roadstead.edges import Edges
 from roadstead.iam.generation import SharedNumber
 from roadstead.metrics import Board, Recorder
+from roadstead.registry.blobs import Blobs
+from roadstead.registry.descriptions import Descriptions
+from roadstead.registry.manifests import Manifests
+from roadstead.registry.package_changes import PackageChanges
+from roadstead.registry.packages import Packages
+from roadstead.scanning.on_demand import OnDemand
+from roadstead.scanning.sboms import Sboms
 from tests.kit.schemas import new_file
 
 T = TypeVar("T")
@@ -88,7 +98,7 @@ class Site:
             new_file(file)
             self.database = SQLiteDatabase(file)
             self.known = await accounts(self._settings, self.database, SharedNumber(), self.clock)
-            edges = Edges.of(self._settings, self.known, self.clock)
+            edges = Edges.of(self._settings, self.known, self.clock, images(self.database, self.clock))
             application = Application(None, {}, DEFAULT_LOCATION, edges.site)
 
             class Protocol(RegistryProtocol):
@@ -142,3 +152,11 @@ def hidden(response: httpx.Response, action: str) -> dict[str, str]:
                 for name, value in re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)"', inside)
             }
     raise AssertionError(f"there is no form for {action} in:\n{response.text}")
+
+
+def images(database: Database, clock: Clock) -> Images:
+    """Without a registry: what is asked of images finds none."""
+    blobs = Blobs(database, {}, 0, clock)
+    sboms = Sboms(database, blobs, {}, Manifests(database, Descriptions(database, {}), clock), {})
+    analysis, on_demand = Analysis.of(database, clock), OnDemand(database, clock)
+    return Images(analysis, on_demand, PackageChanges(database, clock), Packages(database), sboms)

@@ -12,6 +12,7 @@ from roadstead.api import forwarded
 from roadstead.api.distribution.routes import Router
 from roadstead.api.errors import distribution_error, internal_error, nothing_here
 from roadstead.api.health import PATHS
+from roadstead.api.hosts import location_of
 from roadstead.api.messages import Request, Response
 from roadstead.errors import NotFound, RequestInvalid, RoadsteadError, StorageError
 
@@ -30,8 +31,9 @@ Site = Mapping[str, Callable[[Request], Awaitable[Response]]]
 
 class Application:
     """
-    hosts maps lower-case host names to locations; every other name is the server's own and has the default location
-    (design: `127.0.0.1:5000/p/a` is `gcr.io/p/a`). router is None where images are not served; site: everything beside /v2/.
+    hosts maps lower-case host names to locations, and names that begin with them too (api/hosts.py); every other name is the server's own
+    and has the default location (design: `127.0.0.1:5000/p/a` is `gcr.io/p/a`). router is None where images are not served; site:
+    everything beside /v2/.
     proxies: whose word about a request's origin is believed.
     """
 
@@ -85,8 +87,7 @@ class Application:
         match = _HOST.fullmatch(host.decode("latin-1"))
         if match is None:
             raise RequestInvalid("the Host header must be NAME or NAME:PORT")
-        # `eu.gcr.io.` is the same name with DNS's root.
-        location = self._hosts.get(match["name"].lower().removesuffix("."), self._default)
+        location = location_of(self._hosts, match["name"]) or self._default
         if len(self._remembered) < _MAX_REMEMBERED_HOSTS:
             self._remembered[host] = location
         return location

@@ -29,6 +29,17 @@ def believe(request: Request, proxies: Sequence[Network]) -> None:
             return
 
 
+def origin(request: Request, public_url: str) -> str:
+    """
+    The server's base address as the client itself wrote it, once a proxy was believed: newer clients refuse to be sent to any other
+    (contract.md, 1.1). public_url: used for a client that named that host, or none.
+    """
+    host = request.header(b"host")
+    if public_url and host in ("", public_url.partition("://")[2]):
+        return public_url
+    return f"{request.scheme}://{host}"
+
+
 def _is_address(text: str) -> bool:
     try:
         ipaddress.ip_address(text)

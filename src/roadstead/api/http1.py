@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import re
 import socket
 import termios
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Sequence
@@ -44,6 +45,8 @@ _log = structlog.get_logger()
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 # Docker's own clients look for the first; nobody may take a blob for a page (RFC 9110; WHATWG Fetch, nosniff).
 _ALWAYS = b"docker-distribution-api-version: registry/2.0\r\nx-content-type-options: nosniff\r\n\r\n"
+
+_ABSOLUTE = re.compile(r"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
 
 Application = Callable[[Request, bytes], Coroutine[Any, Any, Response]]
 """Takes a request whose location is not known yet, and the Host header."""
@@ -273,7 +276,10 @@ class Exchange:
         self.message_event = self
         self.body = _Body(self)
         method = parser.get_method().decode("ascii")
-        path, _, query = protocol.url.decode("ascii", "replace").partition("?")
+        target = protocol.url.decode("ascii", "replace")
+        if not target.startswith("/"):
+            target, protocol.headers = _origin_form(target, protocol.headers)
+        path, _, query = target.partition("?")
         raw_path = ""
         if "%" in path:
             raw_path, path = path, unquote(path, errors="replace")
@@ -478,6 +484,18 @@ def encode_head(status: int, headers: Sequence[tuple[str, str]], length_bytes: i
     if status != 204:
         lines += f"content-length: {length_bytes}\r\n"
     return b"%b%bdate: %b\r\n%b" % (_STATUS_LINES[status], lines.encode("latin-1"), date, _ALWAYS)
+
+
+def _origin_form(target: str, headers: list[tuple[bytes, bytes]]) -> tuple[str, list[tuple[bytes, bytes]]]:
+    """
+    The path and query of a target in absolute form (`http://HOST/PATH`, as to a proxy), and its host in the one Host header, whose own
+    word must not count (RFC 9112, 3.2.2). What is in no such form stays as it is.
+    """
+    match = _ABSOLUTE.fullmatch(target)
+    if match is None:
+        return target, headers
+    authority, rest = match[1].encode(), match[2]
+    return rest if rest.startswith("/") else "/" + rest, [(name, authority if name == b"host" else value) for name, value in headers]
 
 
 def _unsent_bytes(peer: socket.socket) -> int:

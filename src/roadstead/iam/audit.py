@@ -53,7 +53,7 @@ MOST_PAGE = 1000
 SCAN_ROWS = 5000
 
 DETAILS_BYTES = 4096
-_CHARACTERS = {"member": 320, "method": 100, "project": 100, "resource": 1000, "address": 100, "agent": 300, "request_id": 128}
+_CHARACTERS = {"member": 320, "method": 200, "project": 100, "resource": 1000, "address": 100, "agent": 300, "request_id": 128}
 _DEPTH = 6
 _OTHERS = "what is above the rows a minute"
 

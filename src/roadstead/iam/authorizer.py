@@ -149,6 +149,9 @@ class Authorizer:
 
     def _context(self, resource: str) -> Context:
         project = resources.project_of(resource)
+        if (analysed := resources.analysed(resource)) is not None:
+            kind = "containeranalysis.googleapis.com/Note" if analysed[0] == "notes" else "containeranalysis.googleapis.com/Occurrence"
+            return Context(self._now_us(), resource, kind, "containeranalysis.googleapis.com")
         if "/locations/" not in resource:
             kind = "cloudresourcemanager.googleapis.com/Project" if project else "cloudresourcemanager.googleapis.com/Organization"
             return Context(self._now_us(), resource, kind, "cloudresourcemanager.googleapis.com")

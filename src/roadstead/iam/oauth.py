@@ -86,6 +86,7 @@ CLIENTS = {
     for client in (
         Client("32555940559.apps.googleusercontent.com", "Google Cloud SDK"),
         Client("764086051850-6qr4p6gpi6hn506pt8ejuq83di341hur.apps.googleusercontent.com", "Google Auth Library"),
+        Client("99426463878-o7n0bshgue20tdpm25q4at0vs2mr4utq.apps.googleusercontent.com", "docker-credential-gcr"),
         Client("roadstead-cli", "Roadstead's command line"),
     )
 }

@@ -29,6 +29,7 @@ binaryauthorization.attestors: create delete get getIamPolicy list setIamPolicy 
 binaryauthorization.continuousValidationConfig: get getIamPolicy setIamPolicy update
 binaryauthorization.platformPolicies: create delete evaluatePolicy get list replace
 binaryauthorization.policy: evaluatePolicy get getIamPolicy setIamPolicy update
+cloudasset.assets: searchAllResources
 cloudbuild.builds: approve create get list update
 cloudbuild.workerpools: create delete get list update use
 containeranalysis.notes: attachOccurrence create delete get getIamPolicy list listOccurrences setIamPolicy update
@@ -43,6 +44,8 @@ iam.workloadIdentityPools: create delete get list undelete update
 logging.logEntries: create list
 logging.logs: list
 logging.privateLogEntries: list
+ondemandscanning.operations: cancel delete get list wait
+ondemandscanning.scans: analyzePackages listVulnerabilities scan
 pubsub.schemas: attach commit create delete get getIamPolicy list listRevisions rollback setIamPolicy validate
 pubsub.snapshots: create delete get getIamPolicy list seek setIamPolicy update
 pubsub.subscriptions: consume create delete get getIamPolicy list setIamPolicy update

@@ -64,6 +64,12 @@ class Policies:
             await tx.run(queries.PUT, values)
         return Policy(policy.bindings, _etag(revision + 1), policy.version)
 
+    async def remove(self, resource: str) -> None:
+        """What is made under the same name later begins without rights of its own."""
+        if await self._database.one(queries.GET, {"resource": resource}) is not None:
+            async with self._generation.change() as tx:
+                await tx.run(queries.DELETE, {"resource": resource})
+
     async def grant(self, resource: str, role: str, member: str) -> Policy:
         """Add a member to a role, whatever else is there."""
         while True:

@@ -28,7 +28,7 @@ from roadstead.iam.queries import projects as queries
 from roadstead.iam.queries import service_accounts
 from roadstead.iam.roles import OWNER
 from roadstead.jobs import queue
-from roadstead.jobs.kinds import REMOVE_IMAGES
+from roadstead.jobs.kinds import REMOVE_ANALYSIS, REMOVE_IMAGES, SCAN_PROJECT
 
 ACTIVE = "ACTIVE"
 DELETE_REQUESTED = "DELETE_REQUESTED"
@@ -95,6 +95,7 @@ class Projects:
         Raises FieldInvalid; AlreadyExists, also while one of the id is being deleted, and for ever after.
         """
         resources.check_project_id(project_id)
+        resources.check_not_reserved(project_id)
         given = dict(labels or {})
         _check(name or project_id, given)
         owners = validate((Binding(OWNER, (creator,)),)) if creator else ()
@@ -202,7 +203,9 @@ class Projects:
         async with self._generation.change() as tx:
             _active(await _locked(tx, project_id))
             for service in sorted(wanted):
-                await tx.run(queries.ENABLE, {"project": project_id, "service": service, "now_us": self._now_us()})
+                is_new = await tx.run(queries.ENABLE, {"project": project_id, "service": service, "now_us": self._now_us()})
+                if is_new and service == services.SCANNING:
+                    await queue.enqueue(tx, SCAN_PROJECT, project_id.encode(), self._now_us())
         return wanted
 
     async def disable(self, project_id: str, service: str, *, with_dependents: bool = False) -> None:
@@ -284,6 +287,7 @@ class Projects:
             await tx.run(statement, {"project": project.id, "resource": resource, "first": resource + "/", "end": resource + "0"})
         await self._save(tx, replace(project, name="", state=GONE, labels={}))
         await queue.enqueue(tx, REMOVE_IMAGES, resources.name_prefix(project.id).encode(), self._now_us())
+        await queue.enqueue(tx, REMOVE_ANALYSIS, project.id.encode(), self._now_us())
 
 
 async def _locked(tx: Transaction, project_id: str) -> Project:

@@ -11,6 +11,9 @@ import re
 from functools import lru_cache
 
 from roadstead.errors import FieldInvalid
+from roadstead.oci import projects
+
+split_name, name_prefix = projects.split_name, projects.name_prefix
 
 ORGANIZATION = "organization"
 ORGANIZATION_ID = "0"
@@ -36,6 +39,12 @@ def check_project_id(text: str) -> str:
     return text
 
 
+def check_not_reserved(project_id: str) -> None:
+    """`goog-vulnz` and `goog-analysis` have the server's own notes; Google keeps names that begin like its own. Raises FieldInvalid."""
+    if project_id.startswith("goog-"):
+        raise FieldInvalid("project ids that begin with goog- are the server's own: choose another", {"project": project_id[:100]})
+
+
 def project(project_id: str) -> str:
     return f"projects/{project_id}"
 
@@ -50,6 +59,16 @@ def repository(project_id: str, location: str, path: str) -> str:
     return f"projects/{project_id}/locations/{location}/repositories/{path}" if path else bucket(project_id, location)
 
 
+def note(project_id: str, note_id: str) -> str:
+    """Of Container Analysis."""
+    return f"projects/{project_id}/notes/{note_id}"
+
+
+def occurrence(project_id: str, occurrence_id: str) -> str:
+    """Of Container Analysis."""
+    return f"projects/{project_id}/occurrences/{occurrence_id}"
+
+
 def service_account(project_id: str, email: str) -> str:
     return f"projects/{project_id}/serviceAccounts/{email}"
 
@@ -58,20 +77,6 @@ def of_name(location: str, name: str) -> str:
     """`p/a/b` in `eu` → its resource."""
     project_id, path = split_name(name)
     return repository(project_id, location, path)
-
-
-def split_name(name: str) -> tuple[str, str]:
-    """`p/a/b` → (`p`, `a/b`); `example.com/p/a` → (`example.com:p`, `a`): a domain-scoped project is written so in images' names."""
-    first, _, rest = name.partition("/")
-    if "." in first:
-        second, _, rest = rest.partition("/")
-        return f"{first}:{second}", rest
-    return first, rest
-
-
-def name_prefix(project_id: str) -> str:
-    """How the names of a project's repositories begin: `p`, `example.com/p`."""
-    return project_id.replace(":", "/")
 
 
 def project_of(resource: str) -> str:
@@ -93,6 +98,12 @@ def chain(resource: str) -> tuple[str, ...]:
     return (*found, ORGANIZATION) if resource != ORGANIZATION else (ORGANIZATION,)
 
 
+def analysed(resource: str) -> tuple[str, str] | None:
+    """(`notes`, N) or (`occurrences`, O) of what is of Container Analysis; None for all else."""
+    parts = resource.split("/")
+    return (parts[2], parts[3]) if len(parts) == 4 and parts[2] in ("notes", "occurrences") else None
+
+
 def full_name(resource: str) -> str:
     """As Google writes it in messages: `//cloudresourcemanager.googleapis.com/projects/p`."""
     if resource == ORGANIZATION:
@@ -101,4 +112,6 @@ def full_name(resource: str) -> str:
         return f"//cloudresourcemanager.googleapis.com/{resource}"
     if "/serviceAccounts/" in resource:
         return f"//iam.googleapis.com/{resource}"
+    if analysed(resource) is not None:
+        return f"//containeranalysis.googleapis.com/{resource}"
     return f"//artifactregistry.googleapis.com/{resource}"

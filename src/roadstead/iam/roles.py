@@ -531,6 +531,15 @@ _PUBSUB = [
     ),
 ]
 
+_CLOUD_ASSET = [
+    Role(
+        "roles/cloudasset.viewer",
+        "Cloud Asset Viewer",
+        "Read only access to cloud assets metadata",
+        read("cloudasset.assets: searchAllResources"),
+    ),
+]
+
 _LOGS_VIEW = read("logging.logEntries: list\nlogging.logs: list\nresourcemanager.projects: get")
 _LOGGING = [
     Role("roles/logging.viewer", "Logs Viewer", "Access to view logs, except for logs with private contents.", _LOGS_VIEW),
@@ -539,6 +548,16 @@ _LOGGING = [
         "Private Logs Viewer",
         "Access to view all logs, including logs with private contents.",
         _LOGS_VIEW | {"logging.privateLogEntries.list"},
+    ),
+]
+
+_ON_DEMAND_SCANNING = [
+    Role(
+        "roles/ondemandscanning.admin",
+        "On-Demand Scanning Admin",
+        "All permissions for On-Demand Scanning",
+        _of("ondemandscanning"),
+        "BETA",
     ),
 ]
 
@@ -556,10 +575,13 @@ _VIEWER = (
     | _USAGE_VIEW
     | read("""
         artifactregistry.repositories: getIamPolicy
+        cloudasset.assets: searchAllResources
         cloudbuild.workerpools: get list
         containeranalysis.notes: listOccurrences
         iam.serviceAccountKeys: get list
         iam.serviceAccounts: getIamPolicy
+        ondemandscanning.operations: get list wait
+        ondemandscanning.scans: listVulnerabilities
         pubsub.schemas: get list listRevisions validate
         pubsub.snapshots: get list
         pubsub.subscriptions: get list
@@ -578,7 +600,7 @@ _EDITOR = (
     | _OCCURRENCES_EDIT
     | _PUBSUB_EDIT
     | _UPLOADS
-    | _of("serviceusage")
+    | _of("ondemandscanning", "serviceusage")
     | read("""
         artifactregistry.repositories: createOnPush
         binaryauthorization.attestors: create delete update
@@ -613,10 +635,12 @@ BUILT_IN = _by_name(
     _BASIC,
     _ARTIFACT_REGISTRY,
     _BINARY_AUTHORIZATION,
+    _CLOUD_ASSET,
     _CLOUD_BUILD,
     _CONTAINER_ANALYSIS,
     _IAM,
     _LOGGING,
+    _ON_DEMAND_SCANNING,
     _PUBSUB,
     _RESOURCE_MANAGER,
     _SERVICE_USAGE,

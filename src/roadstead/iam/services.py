@@ -10,8 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from roadstead.errors import FieldInvalid
+from roadstead.errors import FieldInvalid, ServiceDisabled
 
+ANALYSIS = "containeranalysis.googleapis.com"
+ARTIFACTS = "artifactregistry.googleapis.com"
+ON_DEMAND_SCANNING = "ondemandscanning.googleapis.com"
 REGISTRY = "containerregistry.googleapis.com"
 SCANNING = "containerscanning.googleapis.com"
 
@@ -47,7 +50,7 @@ CATALOGUE: Mapping[str, str] = {f"{name}.googleapis.com": title for name, title 
 _NEEDS = {
     REGISTRY: frozenset({"pubsub.googleapis.com"}),
     SCANNING: frozenset({"containeranalysis.googleapis.com"}),
-    "ondemandscanning.googleapis.com": frozenset({"containeranalysis.googleapis.com"}),
+    ON_DEMAND_SCANNING: frozenset({"containeranalysis.googleapis.com"}),
 }
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,98}[a-z0-9])?\.googleapis\.com")
 
@@ -72,3 +75,14 @@ def with_needs(services: Iterable[str]) -> frozenset[str]:
 def dependents(service: str, enabled: Iterable[str]) -> frozenset[str]:
     """Those of the enabled services that need this one."""
     return frozenset(other for other in enabled if service in _NEEDS.get(other, frozenset()))
+
+
+def disabled(service: str, project_id: str) -> ServiceDisabled:
+    """In Google's own words, after which gcloud offers to enable the API and to try again (googlecloudsdk, api_enablement)."""
+    return ServiceDisabled(
+        f"{title(service)} has not been used in project {project_id} before or it is disabled. Enable it by visiting "
+        f"https://console.developers.google.com/apis/api/{service}/overview?project={project_id} then retry. If you enabled this API "
+        "recently, wait a few minutes for the action to propagate to our systems and retry.",
+        service,
+        project_id,
+    )

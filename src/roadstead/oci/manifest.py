@@ -41,7 +41,7 @@ class Manifest:
     What a manifest's bytes say.
 
     blobs: config and layers; children: the manifests of an index. artifact_type falls back to the config's media type, as the
-    referrers API wants it (distribution-spec, Listing Referrers).
+    referrers API wants it (distribution-spec, Listing Referrers). config: the first of blobs, None where there is none.
     """
 
     media_type: str
@@ -50,6 +50,12 @@ class Manifest:
     children: tuple[Descriptor, ...]
     subject: Digest | None
     annotations: dict[str, str]
+    config: Descriptor | None = None
+
+    @property
+    def image_size_bytes(self) -> int:
+        """Of config and layers, as they are sent; 0 for an index. What no database could keep is the most that it can."""
+        return min(sum(blob.size_bytes for blob in self.blobs), (1 << 63) - 1)
 
 
 def parse(payload: bytes, content_type: str) -> Manifest:
@@ -83,6 +89,7 @@ def parse(payload: bytes, content_type: str) -> Manifest:
         children=_descriptors(document, "manifests"),
         subject=_descriptor(subject, "subject").digest if subject is not None else None,
         annotations=_annotations(document),
+        config=blobs[0] if "config" in document else None,
     )
 
 

@@ -14,6 +14,13 @@ DOCKER_SCHEMA_1 = frozenset(
     {"application/vnd.docker.distribution.manifest.v1+json", "application/vnd.docker.distribution.manifest.v1+prettyjws"}
 )
 
+_CONFIGS = frozenset({"application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"})
+
+
+def is_runnable(media_type: str, artifact_type: str) -> bool:
+    """An image or an index of images, as far as these types tell: not an artifact that only has the form of one."""
+    return media_type in INDEXES or (media_type in IMAGES and artifact_type in _CONFIGS)
+
 
 def is_foreign(media_type: str) -> bool:
     """Layers that need not be in the registry: their bytes are elsewhere by licence."""

@@ -33,6 +33,14 @@ class Repository:
             )
         return cls(location, name)
 
+    @classmethod
+    def parse_place(cls, location: str, name: str) -> Repository:
+        """As parse(), and a project alone (`p`), which is no repository but has some below. Raises NameInvalid."""
+        if "/" not in name:
+            cls.parse(location, f"{name}/x")
+            return cls(location, name)
+        return cls.parse(location, name)
+
     def __str__(self) -> str:
         return self.name
 

@@ -147,6 +147,11 @@ LINKED = Statement(
     .join(schema.blob_links, link.blob_id == b.id)
     .where(link.repository_id == _here, b.location == bindparam("location"), b.digest == bindparam("digest"), _has_bytes)
 )
+LINKED_CONFIG = Statement(
+    select(b.id, b.size_bytes, b.content)
+    .join(schema.blob_links, link.blob_id == b.id)
+    .where(link.repository_id == _here, b.location == bindparam("location"), b.digest == bindparam("digest"), _has_bytes)
+)
 PROTECT_LINK = Statement(
     update(schema.blob_links)
     .where(link.repository_id == _here, link.blob_id == bindparam("blob_id"), link.unreferenced_since_us.is_not(None))
@@ -180,6 +185,8 @@ ADD_MANIFEST = Statement(
         size_bytes=bindparam("size_bytes"),
         payload=bindparam("payload"),
         pushed_at_us=bindparam("now_us"),
+        image_size_bytes=bindparam("image_size_bytes"),
+        created_at_ms=bindparam("created_at_ms"),
     )
     .returning(m.id)
 )
@@ -204,6 +211,13 @@ PUT_TAG = Statement(
         index_elements=[t.repository_id, t.name],
         set_={"manifest_id": _add_tag.excluded.manifest_id, "updated_at_us": _add_tag.excluded.updated_at_us},
     )
+)
+A_TAG_OF = Statement(select(t.name).where(t.manifest_id == bindparam("manifest_id")).order_by(t.repository_id, t.name).limit(1))
+A_PARENT_OF = Statement(
+    select(m.digest)
+    .join(schema.manifest_children, mc.manifest_id == m.id)
+    .where(mc.repository_id == _here, mc.child_digest == bindparam("digest"))
+    .limit(1)
 )
 DELETE_TAG = Statement(delete(schema.tags).where(t.repository_id == _here, t.name == bindparam("tag")))
 DELETE_TAGS_OF = Statement(delete(schema.tags).where(t.manifest_id == bindparam("manifest_id")))

@@ -12,6 +12,7 @@ import asyncio
 from roadstead.db.database import Database, Transaction
 from roadstead.registry import queries
 from roadstead.registry.blobs import Clock, free_if_unlinked
+from roadstead.registry.scan_requests import forget_all
 
 BATCH = 50
 
@@ -49,6 +50,7 @@ class Removal:
                     break
                 await asyncio.sleep(0.005)  # let pushes in
         async with self._database.transaction() as tx:
+            await forget_all(tx, repository_id)
             await tx.run(queries.DELETE_REPOSITORY, {"repository_id": repository_id})
 
     async def _drop_manifests(self, tx: Transaction, repository_id: int) -> int:

@@ -35,7 +35,8 @@ async def repositories(context: Context) -> Response:
     names, beyond = await _names(context, last, most) if most else ([], "")
     headers: Headers = [_JSON]
     if beyond:
-        headers.append(("link", f'</v2/_catalog?n={most}&last={quote(beyond)}>; rel="next"'))
+        # Container Registry's own client resolves no relative address.
+        headers.append(("link", f'<{context.registry.origin(request)}/v2/_catalog?n={most}&last={quote(beyond)}>; rel="next"'))
     return Response(200, headers, msgspec.json.encode({"repositories": names}))
 
 

@@ -250,6 +250,15 @@ class Gate:
             return False
         return await self.may(identity, Permission.PULL, repository)
 
+    async def sees_all_below(self, repository: Repository) -> bool:
+        """Whether who may pull from a place may pull all that is below: rights only grow downwards, unless conditions name names."""
+        return not await self.authorizer.is_conditional(resources.of_name(repository.location, repository.name))
+
+    async def sees(self, request: Request, repository: Repository) -> bool:
+        """For the names below a place that the caller was let into: what its token is limited to was asked there."""
+        identity = await self.identity(request)
+        return identity.may_use_registry(False) and await self.may(identity, Permission.PULL, repository)
+
     async def readable_places(self, request: Request) -> frozenset[str]:
         """For listings: may_read is false of all that is not in any of these resources, and may be of what is."""
         identity = await self.identity(request)
@@ -294,8 +303,7 @@ class Gate:
         The realm is what the client itself called us: newer clients refuse any other (contract.md, 1.1).
         """
         host = request.header(b"host")
-        base = self._public_url if self._public_url and host in ("", self._public_url.partition("://")[2]) else f"{request.scheme}://{host}"
-        parts = [f'realm="{base}/v2/token"', f'service="{host}"']
+        parts = [f'realm="{forwarded.origin(request, self._public_url)}/v2/token"', f'service="{host}"']
         if repository is not None:
             action = {Permission.PUSH: "pull,push", Permission.DELETE: "pull,push,delete"}.get(permission, "pull")
             parts.append(f'scope="repository:{repository.name}:{action}"')

@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 
 from roadstead.api.distribution.services import Context
+from roadstead.api.hosts import name_in
 from roadstead.api.messages import Headers, Request, Response
 from roadstead.errors import ManifestTooLarge, RequestInvalid
 from roadstead.oci.digest import Digest
@@ -57,9 +58,13 @@ async def put(context: Context) -> Response:
 
 
 async def delete(context: Context) -> Response:
+    """
+    A tag, and only the tag; or a manifest, which must have none and be in no index, unless the client came by a name in `oci_hosts`.
+    """
     reference = parse_reference(context.last)
     if isinstance(reference, Digest):
-        await context.registry.manifests.delete(context.repository, reference)
+        although_named = name_in(context.request.header(b"host")) in context.registry.oci_hosts
+        await context.registry.manifests.delete(context.repository, reference, although_named)
     else:
         await context.registry.tags.delete(context.repository, reference)
     return Response(202)

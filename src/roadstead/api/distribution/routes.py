@@ -114,7 +114,8 @@ class Router:
         route = methods.get(request.method)
         if route is None:
             raise MethodUnsupported(f"{request.method} is not possible here", tuple(sorted(methods)))
-        repository = None if kind.startswith("/") else Repository.parse(request.location, name)
+        parse = Repository.parse_place if kind == "tags/list" else Repository.parse
+        repository = None if kind.startswith("/") else parse(request.location, name)
         return route, repository, last, asked(route.permission, request.location, repository)
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from roadstead.api.forwarded import Network, believe, origin
 from roadstead.api.messages import Request, Response
 from roadstead.errors import PaginationInvalid
 from roadstead.oci.reference import Repository
 from roadstead.registry.blobs import Blobs
+from roadstead.registry.listing import Listing
 from roadstead.registry.manifests import Manifests
 from roadstead.registry.referrers import Referrers
 from roadstead.registry.repositories import Catalog
@@ -28,11 +30,12 @@ MAX_PAGE = 100_000
 class Registry:
     """
     The domain's services. hosts maps the names that clients give as a mount's origin to locations. gate: None where there are no accounts.
-    token_service: what /v2/token answers with.
+    token_service: what /v2/token answers with. oci_hosts: names of the server under which a manifest is deleted with its tags (config.py).
     """
 
     blobs: Blobs
     catalog: Catalog
+    listing: Listing
     manifests: Manifests
     referrers: Referrers
     tags: Tags
@@ -40,6 +43,14 @@ class Registry:
     hosts: dict[str, str]
     gate: Gate | None = None
     token_service: TokenService | None = None
+    oci_hosts: frozenset[str] = frozenset()
+    public_url: str = ""
+    proxies: Sequence[Network] = ()
+
+    def origin(self, request: Request) -> str:
+        """The server's base address, as the client wrote it."""
+        believe(request, self.proxies)
+        return origin(request, self.public_url)
 
 
 @dataclass(slots=True)

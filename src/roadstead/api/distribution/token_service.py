@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from roadstead.api import forms
-from roadstead.api.auth import NOBODY, Authenticator, Identity, authorization, registry_audience
+from roadstead.api.auth import Authenticator, Identity, registry_audience
 from roadstead.api.distribution.gate import ACTIONS, CATALOG_ACTIONS, GRANTS, Gate, held
 from roadstead.api.distribution.permissions import Permission
 from roadstead.api.errors import oauth_error
@@ -61,9 +61,9 @@ class TokenService:
     async def answer(self, request: Request) -> Response:
         """GET: Basic or Bearer, or nobody. Raises CredentialInvalid, TooManyRequests, ServiceDisabled, RequestInvalid."""
         parameters = request.parameters()
-        header = authorization(request)
         try:
-            identity = NOBODY if header is None else await self._authenticator.of_registry(request, header, request.location)
+            # As every request of the same credential: gcloud asks for a token at each of its steps.
+            identity = await self._gate.identity(request)
         except (Unauthenticated, TooManyRequests) as error:
             self._gate.note(request, None, error)
             raise

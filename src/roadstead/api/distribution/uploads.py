@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from roadstead.api.distribution.services import Context
+from roadstead.api.hosts import location_of
 from roadstead.api.messages import Headers, Request, Response
 from roadstead.errors import NameInvalid, UploadInvalid
 from roadstead.oci.digest import ALGORITHMS, Digest
@@ -73,7 +74,7 @@ def _source(context: Context, name: str | None, origin: str | None) -> Repositor
     gcrane sends origin=HOST when it copies between hosts; bytes of another location cannot be linked.
     """
     location = context.request.location
-    if origin is not None and context.registry.hosts.get(origin.split(":")[0].lower(), location) != location:
+    if origin is not None and (location_of(context.registry.hosts, origin.split(":")[0]) or location) != location:
         return _NOWHERE
     if not name:
         return None

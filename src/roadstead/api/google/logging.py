@@ -48,6 +48,7 @@ _SERVICES = (
     ("docker.", "containerregistry.googleapis.com"),
     ("/storage", "storage.googleapis.com"),
     ("/v1/token", "sts.googleapis.com"),
+    ("/repositories/", "artifactregistry.googleapis.com"),
     (":generate", "iamcredentials.googleapis.com"),
     ("/serviceAccounts", "iam.googleapis.com"),
     ("/workloadIdentityPools", "iam.googleapis.com"),

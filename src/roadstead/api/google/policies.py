@@ -143,6 +143,11 @@ async def check_exists(call: Call) -> None:
     _, is_account, account = call.resource.partition("/serviceAccounts/")
     if is_account:
         await call.services.service_accounts.get(account, project)
+    match resources.analysed(call.resource):
+        case "notes", note:
+            await call.services.analysis.notes.get(project, note)
+        case "occurrences", occurrence:
+            await call.services.analysis.occurrences.get(project, occurrence)
 
 
 def shown(policy: Policy, requested_version: int) -> dict[str, Any]:

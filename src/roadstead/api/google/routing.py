@@ -47,7 +47,7 @@ MAX_BODY_BYTES = 1024 * 1024
 MAX_PAGE = 1000
 
 # One segment each, also when they were sent with %2F in them.
-_NAMES = ("project", "account", "key", "role", "service", "bucket", "location", "repository", "organization")
+_NAMES = ("project", "account", "key", "role", "service", "bucket", "location", "repository", "organization", "note", "occurrence")
 _VARIABLE = re.compile(r"\{(\w+)(=\*\*)?\}")
 _log = structlog.get_logger()
 T = TypeVar("T")
@@ -89,8 +89,8 @@ class Call:
         """Raises FieldInvalid, TooLarge."""
         return json.decode(await self.content(), kind)
 
-    async def content(self) -> bytes:
-        return await self.request.content(MAX_BODY_BYTES, TooLarge(f"a request's body may have {MAX_BODY_BYTES} bytes"))
+    async def content(self, most_bytes: int = MAX_BODY_BYTES) -> bytes:
+        return await self.request.content(most_bytes, TooLarge(f"a request's body may have {most_bytes} bytes"))
 
     def parameter(self, name: str) -> str:
         """A query parameter in camelCase; snake_case is taken too, as Google does."""
@@ -149,7 +149,8 @@ class Route:
     permission: PUBLIC, AUTHENTICATED or a permission of IAM; resource: what it is asked on, from the template's variables.
 
     audited: written down although it only reads. of_client: its Authorization header is an OAuth client's, who is nobody in particular.
-    scopes: OAuth scopes of a token that do here as well as cloud-platform.
+    scopes: OAuth scopes of a token that do here as well as cloud-platform. open_in: projects of the server itself, in which everybody who
+    says who they are may do this.
     """
 
     method: str
@@ -160,6 +161,7 @@ class Route:
     audited: bool = False
     of_client: bool = False
     scopes: frozenset[str] = frozenset()
+    open_in: frozenset[str] = frozenset()
 
     @property
     def reads(self) -> bool:
@@ -244,7 +246,7 @@ class Edge:
             raise PermissionDenied(
                 "Request had insufficient authentication scopes: the token needs https://www.googleapis.com/auth/cloud-platform"
             )
-        if route.permission == AUTHENTICATED:
+        if route.permission == AUTHENTICATED or variables.get("project") in route.open_in:
             self._services.authorizer.require_somebody(identity.principal)
         elif route.permission != PUBLIC:
             await self._services.authorizer.require(identity.principal, route.permission, resource, asked_for)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from roadstead.analysis.room import Analysis
 from roadstead.iam.audit import Audit
 from roadstead.iam.authorizer import Authorizer
 from roadstead.iam.custom_roles import CustomRoles
@@ -17,6 +18,21 @@ from roadstead.iam.projects import Projects
 from roadstead.iam.revocation import Revocations
 from roadstead.iam.service_accounts import ServiceAccounts
 from roadstead.iam.tokens import Tokens
+from roadstead.registry.package_changes import PackageChanges
+from roadstead.registry.packages import Packages
+from roadstead.scanning.on_demand import OnDemand
+from roadstead.scanning.sboms import Sboms
+
+
+@dataclass(frozen=True, slots=True)
+class Images:
+    """What these APIs tell of images, and change in them."""
+
+    analysis: Analysis
+    on_demand: OnDemand
+    package_changes: PackageChanges
+    packages: Packages
+    sboms: Sboms
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,16 +43,21 @@ class Services:
     public_url: what links begin with; "" for what the request says.
     """
 
+    analysis: Analysis
     audit: Audit
     authorizer: Authorizer
     custom_roles: CustomRoles
     federation: Federation
     keys: Keys
+    on_demand: OnDemand
+    package_changes: PackageChanges
+    packages: Packages
     people: People
     policies: Policies
     principals: Principals
     projects: Projects
     revocations: Revocations
+    sboms: Sboms
     service_accounts: ServiceAccounts
     tokens: Tokens
     hosts: Mapping[str, str]

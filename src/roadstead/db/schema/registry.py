@@ -66,6 +66,8 @@ Index(
     postgresql_where=blob_links.c.unreferenced_since_us.is_not(None),
 )
 
+# image_size_bytes: config and layers; created_at_ms: what the config says. Both are NULL until somebody has looked into the config
+# (registry/descriptions.py).
 manifests = Table(
     "manifests",
     metadata,
@@ -79,7 +81,17 @@ manifests = Table(
     Column("size_bytes", BigInteger, nullable=False),
     Column("payload", LargeBinary, nullable=False),
     Column("pushed_at_us", BigInteger, nullable=False),
+    Column("image_size_bytes", BigInteger),
+    Column("created_at_ms", BigInteger),
     Index("manifests_by_digest", "repository_id", "digest", unique=True),
+    # All that a list tells of each: it is read from here, without the payloads that lie between in the table.
+    Index("manifests_listed", "repository_id", "digest", "id", "media_type", "image_size_bytes", "created_at_ms", "pushed_at_us"),
+)
+Index(
+    "manifests_undescribed",
+    manifests.c.id,
+    sqlite_where=manifests.c.created_at_ms.is_(None),
+    postgresql_where=manifests.c.created_at_ms.is_(None),
 )
 Index(
     "manifests_by_subject",
