@@ -24,6 +24,9 @@ MOST_DRAIN_SECONDS = 3600
 LocationName = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9-]{0,31}$")]
 HostName = Annotated[str, Meta(pattern="^[A-Za-z0-9]([A-Za-z0-9._-]{0,253}[A-Za-z0-9])?$")]
 
+# A name as it stands in a Host header, without the port; an IPv6 address in brackets.
+HeaderName = Annotated[str, Meta(pattern=r"^([A-Za-z0-9]([A-Za-z0-9._-]{0,253}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]{2,45}\])$")]
+
 
 class Location(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """
@@ -48,6 +51,22 @@ LOCATIONS = {
     "eu": Location(hosts=("eu.gcr.io",)),
     "asia": Location(hosts=("asia.gcr.io",)),
     "mirror": Location(hosts=("mirror.gcr.io",)),
+}
+
+
+class Feed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Advisories to fetch now and then. urls: of all its files; what they are, their content tells."""
+
+    urls: Annotated[tuple[Annotated[str, Meta(pattern=r"^https?://[^#@\s]+$")], ...], Meta(min_length=1)]
+
+
+_ALPINE_RELEASES = ("v3.18", "v3.19", "v3.20", "v3.21", "v3.22", "v3.23", "edge")
+FEEDS = {
+    "debian-tracker": Feed(urls=("https://security-tracker.debian.org/tracker/data/json",)),
+    "alpine-secdb": Feed(
+        urls=tuple(f"https://secdb.alpinelinux.org/{release}/{part}.json" for release in _ALPINE_RELEASES for part in ("main", "community"))
+    ),
+    "ubuntu-osv": Feed(urls=("https://security-metadata.canonical.com/osv/osv-all.tar.xz",)),
 }
 
 
@@ -87,6 +106,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     drain_delay_seconds: after SIGTERM everything is still answered for so long, but /readyz says no; drain_seconds: then what is
     under way may take so long. access_log: a line for each request. otlp_endpoint: where traces go, "" for none.
+
+    scan_processes: processes that read layers, beside the worker. feeds: advisories by name; advisories_update_seconds: how often they are
+    fetched, 0 for never, as where there is no network.
+
+    oci_hosts: names of this server under which a manifest is deleted together with its tags, as the OCI specification has it; under all
+    others it must have none, as at Container Registry.
     """
 
     data: Path = Path("data")
@@ -117,6 +142,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     certificate_authorities: str = ""
     project_grace_seconds: Annotated[float, Meta(ge=0, le=MOST_SECONDS)] = 30 * 86400.0
     openid: dict[LocationName, OpenIDProvider] = msgspec.field(default_factory=dict)
+    oci_hosts: tuple[HeaderName, ...] = ()
+    scan_processes: Annotated[int, Meta(gt=0, le=256)] = 1
+    advisories_update_seconds: Annotated[float, Meta(ge=0, le=MOST_SECONDS)] = 6 * 3600.0
+    feeds: dict[LocationName, Feed] = msgspec.field(default_factory=FEEDS.copy)
 
     def addresses(self) -> list[tuple[str, int]]:
         """Raises ConfigurationError."""
@@ -136,6 +165,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def hosts(self) -> dict[str, str]:
         """Host name → location."""
         return {host.lower(): name for name, location in self.locations.items() for host in location.hosts}
+
+    def canonical_hosts(self) -> dict[str, str]:
+        """Location → the name that its images have in occurrences and policies."""
+        return {name: location.hosts[0].lower() for name, location in self.locations.items()}
 
 
 def load(file: Path | None, overrides: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> Settings:
@@ -167,6 +200,12 @@ def docker_folder(environment: Mapping[str, str] | None = None) -> Path:
     """Where docker's own settings are."""
     known = os.environ if environment is None else environment
     return Path(known.get("DOCKER_CONFIG") or Path.home() / ".docker")
+
+
+def gcloud_folder(environment: Mapping[str, str] | None = None) -> Path:
+    """Where gcloud's configurations are."""
+    known = os.environ if environment is None else environment
+    return Path(known.get("CLOUDSDK_CONFIG") or Path.home() / ".config" / "gcloud")
 
 
 def only_loopback(addresses: Sequence[tuple[str, int]]) -> None:
@@ -201,10 +240,10 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _parsed(name: str, text: str) -> Any:
-    """ROADSTEAD_LISTEN is a list with commas, ROADSTEAD_LOCATIONS and ROADSTEAD_OPENID are JSON of the same form as in the file."""
-    if name in ("listen", "listen_http", "trusted_proxies", "private_hosts"):
+    """ROADSTEAD_LISTEN is a list with commas, ROADSTEAD_LOCATIONS, _OPENID and _FEEDS are JSON of the same form as in the file."""
+    if name in ("listen", "listen_http", "trusted_proxies", "private_hosts", "oci_hosts"):
         return tuple(text.split(",")) if text else ()
-    if name not in ("locations", "openid"):
+    if name not in ("locations", "openid", "feeds"):
         return text
     try:
         return msgspec.json.decode(text, type=dict[str, Any])

@@ -14,7 +14,7 @@ from roadstead.api.distribution.gate import Gate
 from roadstead.api.distribution.token_service import TokenService
 from roadstead.api.google import routing
 from roadstead.api.google.routes import ROUTES
-from roadstead.api.google.services import Services
+from roadstead.api.google.services import Images, Services
 from roadstead.api.messages import Request, Response
 from roadstead.api.oauth import OAuthEndpoints
 from roadstead.api.signin.pages import Pages
@@ -41,13 +41,13 @@ class Edges:
     site: Site
 
     @classmethod
-    def of(cls, settings: Settings, known: Accounts, now_us: Callable[[], int]) -> Edges:
+    def of(cls, settings: Settings, known: Accounts, now_us: Callable[[], int], images: Images) -> Edges:
         url, proxies = settings.public_url.rstrip("/"), settings.proxies()
         gate = Gate(known.authenticator, known.authorizer, known.projects, known.audit, known.generation, url, proxies, now_us)
         token_service = TokenService(
             gate, known.authenticator, known.tokens, known.credentials, known.principals, known.installation, now_us
         )
-        google = routing.Edge(_services(settings, known, now_us), known.authenticator, ROUTES)
+        google = routing.Edge(_services(settings, known, now_us, images), known.authenticator, ROUTES)
         oauth = OAuth(
             known.credentials,
             known.people,
@@ -120,18 +120,23 @@ def _entry(request: Request, member: str, method: str, ok: bool, at_us: int) -> 
     )
 
 
-def _services(settings: Settings, known: Accounts, now_us: Callable[[], int]) -> Services:
+def _services(settings: Settings, known: Accounts, now_us: Callable[[], int], images: Images) -> Services:
     return Services(
+        analysis=images.analysis,
         audit=known.audit,
         authorizer=known.authorizer,
         custom_roles=known.custom_roles,
         federation=known.federation,
         keys=known.keys,
+        on_demand=images.on_demand,
+        package_changes=images.package_changes,
+        packages=images.packages,
         people=known.people,
         policies=known.policies,
         principals=known.principals,
         projects=known.projects,
         revocations=known.revocations,
+        sboms=images.sboms,
         service_accounts=known.service_accounts,
         tokens=known.tokens,
         hosts=settings.hosts(),

@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from roadstead.api.http1 import Observer, RegistryProtocol
     from roadstead.api.messages import Request, Response
     from roadstead.iam.generation import SharedNumber
+    from roadstead.jobs.worker import Worker
+    from roadstead.scans import Scanning
     from roadstead.tls import Certificate
     from roadstead.wiring import Parts
 
@@ -51,6 +54,7 @@ JOBS_SECONDS = 1.0
 COUNT_SECONDS = 30.0
 SWEEP_SECONDS = 24 * 3600.0
 TIDY_SECONDS = 300.0
+SCANNING_SECONDS = 3600.0
 _PR_SET_PDEATHSIG = 1
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -594,11 +598,12 @@ def _work(settings: Settings, sockets: list[socket.socket], ready: int, board: B
             beside.append(asyncio.create_task(_answer_health(settings, own, recorder, condition, stop, sockets)))
         await asyncio.gather(
             every(MAINTENANCE_SECONDS, own.database.maintain, stop),
-            every(JOBS_SECONDS, lambda: _run_jobs(own, recorder), stop),
+            every(JOBS_SECONDS, lambda: _run_jobs(own.worker, recorder), stop),
             every(settings.gc_interval_seconds, lambda: _collect(own, recorder, sweep=False), stop),
             every(SWEEP_SECONDS, lambda: _collect(own, recorder, sweep=True), stop),
             every(TIDY_SECONDS, lambda: wiring.tidy(known), stop),
             every(TIDY_SECONDS, lambda: _watch_keys(known, recorder), stop),
+            *_scanning(settings, own, recorder, stop),
         )
         for task in beside:
             task.cancel()
@@ -606,6 +611,30 @@ def _work(settings: Settings, sockets: list[socket.socket], ready: int, board: B
         await _close(own, recorder)
 
     asyncio.run(work())
+
+
+def _scanning(settings: Settings, own: Parts, recorder: Recorder, stop: asyncio.Event) -> list[Coroutine[Any, Any, None]]:
+    from roadstead.jobs.schedule import every
+
+    if own.scanning is None:
+        return []
+    scanning = own.scanning()
+    work = [
+        *(every(JOBS_SECONDS, partial(_run_jobs, reader, recorder), stop) for reader in own.readers),
+        every(SCANNING_SECONDS, scanning.look_after, stop),
+        _end_scans(own, scanning, stop),
+    ]
+    if settings.advisories_update_seconds:
+        work.append(every(settings.advisories_update_seconds, scanning.feeds.update, stop))
+    return work
+
+
+async def _end_scans(own: Parts, scanning: Scanning, stop: asyncio.Event) -> None:
+    """However many are queued."""
+    await stop.wait()
+    for reader in own.readers:
+        reader.end()
+    scanning.layers.close()
 
 
 async def _answer_health(
@@ -625,8 +654,8 @@ async def _answer_health(
     await serving
 
 
-async def _run_jobs(own: Parts, recorder: Recorder) -> None:
-    recorder.add("jobs_run", await own.worker.run_due())
+async def _run_jobs(worker: Worker, recorder: Recorder) -> None:
+    recorder.add("jobs_run", await worker.run_due())
 
 
 async def _watch_keys(known: Accounts | None, recorder: Recorder) -> None:

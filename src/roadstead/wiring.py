@@ -8,12 +8,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
 
+from roadstead.analysis.removal import Removal as AnalysisRemoval
 from roadstead.api.app import Application
 from roadstead.api.distribution.routes import Router
 from roadstead.api.distribution.services import Registry
@@ -25,16 +27,19 @@ from roadstead.db.database import Database
 from roadstead.db.migrate import migrate_postgres, migrate_sqlite
 from roadstead.errors import ConfigurationError, StorageError
 from roadstead.jobs import queue
-from roadstead.jobs.kinds import REMOVE_IMAGES
-from roadstead.jobs.worker import Worker
+from roadstead.jobs.kinds import REMATCH, REMOVE_ANALYSIS, REMOVE_IMAGES, SCAN_IMAGE, SCAN_LATER, SCAN_PACKAGES, SCAN_PROJECT
+from roadstead.jobs.worker import Handler, Worker
 from roadstead.metrics import Recorder, Stock
 from roadstead.registry import queries, totals
 from roadstead.registry.blobs import FREE_BLOB, REMOVE_BYTES, Blobs
+from roadstead.registry.descriptions import DESCRIBE, Descriptions
 from roadstead.registry.gc import Collector
+from roadstead.registry.listing import Listing
 from roadstead.registry.manifests import Manifests
 from roadstead.registry.referrers import Referrers
 from roadstead.registry.removal import Removal
 from roadstead.registry.repositories import Catalog
+from roadstead.registry.scan_requests import ScanRequests
 from roadstead.registry.tags import Tags
 from roadstead.registry.uploads import Uploads
 
@@ -43,6 +48,7 @@ if TYPE_CHECKING:
     from roadstead.accounts import Accounts
     from roadstead.iam.generation import SharedNumber
     from roadstead.registry.backup import Dumper
+    from roadstead.scans import Scanning
 
 TRANSFER_THREADS = 8
 STOCK_SECONDS = 2.0
@@ -138,7 +144,12 @@ class Parts:
     stores: dict[str, BlobStore]
     collector: Collector
     counter: totals.Counter
+    descriptions: Descriptions
+    scanning: Callable[[], Scanning] | None
+    """Makes it once, when it is first asked: only workers scan."""
     worker: Worker
+    readers: tuple[Worker, Worker]
+    """Run the jobs that read layers, which may take long and be many, apart from all others: of pushes, and those that can wait."""
 
 
 def parts(settings: Settings) -> Parts:
@@ -147,12 +158,38 @@ def parts(settings: Settings) -> Parts:
     grace_us, expiry_us = int(settings.gc_grace_seconds * 1e6), int(settings.upload_expiry_seconds * 1e6)
     collector = Collector(used, kept, grace_us, expiry_us, now_us)
     counter = totals.Counter(used, kept, now_us)
-    handlers = {
+    descriptions = Descriptions(used, kept)
+    handlers: dict[str, Handler] = {
         REMOVE_BYTES: collector.remove_bytes,
         FREE_BLOB: collector.free_blob,
         REMOVE_IMAGES: Removal(used, now_us).of_project,
+        REMOVE_ANALYSIS: AnalysisRemoval(used, now_us).of_project,
+        DESCRIBE: descriptions.fill,
     }
-    return Parts(used, kept, collector, counter, Worker(used, handlers, now_us))
+    scanning = _scanning(settings, used, kept, descriptions) if settings.accounts else None
+    pushed: dict[str, Handler] = {}
+    later: dict[str, Handler] = {}
+    if scanning is not None:
+        handlers |= {kind: partial(_scan, scanning, kind) for kind in (SCAN_PROJECT, SCAN_PACKAGES, REMATCH)}
+        pushed[SCAN_IMAGE] = later[SCAN_LATER] = partial(_scan, scanning, SCAN_IMAGE)
+    readers = (Worker(used, pushed, now_us), Worker(used, later, now_us, at_once=1))
+    return Parts(used, kept, collector, counter, descriptions, scanning, Worker(used, handlers, now_us), readers)
+
+
+def _scanning(settings: Settings, used: Database, kept: dict[str, BlobStore], descriptions: Descriptions) -> Callable[[], Scanning]:
+    """Only where there are accounts, because else there are no projects that could want it."""
+
+    @cache
+    def make() -> Scanning:
+        from roadstead import scans
+
+        return scans.scanning(settings, used, kept, Manifests(used, descriptions, now_us), now_us)
+
+    return make
+
+
+async def _scan(scanning: Callable[[], Scanning], kind: str, arguments: bytes) -> None:
+    await scanning().handlers[kind](arguments)
 
 
 def application(settings: Settings, own: Parts, health: Health, known: Accounts | None) -> Application:
@@ -164,22 +201,37 @@ def application(settings: Settings, own: Parts, health: Health, known: Accounts 
         return bytes(row[0])
 
     hosts = settings.hosts()
+    blobs = Blobs(own.database, own.stores, int(settings.gc_grace_seconds * 1e6), now_us)
+    manifests = Manifests(own.database, own.descriptions, now_us, ScanRequests(settings.canonical_hosts()) if known else None)
     edges = None
     if known is not None:
+        from roadstead.analysis.room import Analysis
+        from roadstead.api.google.services import Images
         from roadstead.edges import Edges
+        from roadstead.registry.package_changes import PackageChanges
+        from roadstead.registry.packages import Packages
+        from roadstead.scanning.on_demand import OnDemand
+        from roadstead.scanning.sboms import Sboms
 
-        edges = Edges.of(settings, known, now_us)
-    blobs = Blobs(own.database, own.stores, int(settings.gc_grace_seconds * 1e6), now_us)
+        sboms = Sboms(own.database, blobs, own.stores, manifests, settings.canonical_hosts())
+        changes = PackageChanges(own.database, now_us)
+        on_demand = OnDemand(own.database, now_us)
+        images = Images(Analysis.of(own.database, now_us), on_demand, changes, Packages(own.database), sboms)
+        edges = Edges.of(settings, known, now_us, images)
     registry = Registry(
         blobs=blobs,
         catalog=Catalog(own.database),
-        manifests=Manifests(own.database, now_us),
+        listing=Listing(own.database, own.descriptions),
+        manifests=manifests,
         referrers=Referrers(own.database),
         tags=Tags(own.database),
         uploads=Uploads(blobs, own.stores, upload_key, settings.max_blob_bytes),
         hosts=hosts,
         gate=edges.gate if edges else None,
         token_service=edges.token_service if edges else None,
+        oci_hosts=frozenset(host.lower() for host in settings.oci_hosts),
+        public_url=settings.public_url.rstrip("/"),
+        proxies=settings.proxies(),
     )
     site = {**dict.fromkeys(PATHS, health.handle), **(edges.site if edges else {})}
     return Application(Router(registry), hosts, DEFAULT_LOCATION, site, settings.proxies())

@@ -383,6 +383,8 @@ async def manifest(tx: Transaction, repository_id: int, digest: str) -> int:
             "size_bytes": 2,
             "payload": b"{}",
             "now_us": 1,
+            "image_size_bytes": 2,
+            "created_at_ms": None,
         },
     )
     assert row is not None

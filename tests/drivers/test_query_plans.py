@@ -12,8 +12,9 @@ from sqlalchemy import bindparam, select
 from roadstead.db.database import Statement
 from roadstead.db.migrate import migrate_sqlite
 from roadstead.db.schema import metadata
-from roadstead.registry import queries
+from roadstead.registry import listing_queries, queries
 
+LISTING = ["LISTED", "LISTED_TAGS", "MANIFEST_AFTER", "TAG_AFTER", "BELOW", "UNDESCRIBED", "PAYLOAD"]
 HOT = [
     "REPOSITORY_ID",
     "CATALOG",
@@ -26,6 +27,9 @@ HOT = [
     "LINKED",
     "LINKED_ANYWHERE",
     "NEEDED_BY",
+    "LINKED_CONFIG",
+    "A_TAG_OF",
+    "A_PARENT_OF",
     "PUSHED_BEFORE",
     "MANIFEST_SIZE",
     "TAGGED_DIGEST",
@@ -51,9 +55,9 @@ def plan(connection: sqlite3.Connection, statement: Statement) -> list[str]:
     return [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", values)]
 
 
-@pytest.mark.parametrize("name", HOT)
+@pytest.mark.parametrize("name", [*HOT, *LISTING])
 def test_a_hot_read_walks_no_table_and_sorts_nothing(connection: sqlite3.Connection, name: str) -> None:
-    steps = plan(connection, getattr(queries, name))
+    steps = plan(connection, getattr(queries if name in HOT else listing_queries, name))
 
     assert steps
     assert [] == [step for step in steps if step.startswith("SCAN") or "TEMP B-TREE" in step]
@@ -76,6 +80,13 @@ def test_the_page_of_a_tag_list_begins_where_it_is_asked_for(connection: sqlite3
     (step,) = plan(connection, queries.TAGS)
 
     assert "tags_in_order (repository_id=? AND <expr>>?)" in step
+
+
+def test_a_list_of_manifests_is_read_from_the_index_alone(connection: sqlite3.Connection) -> None:
+    """In the table the payloads lie between, and a row may be a thousand pages long."""
+    (step,) = plan(connection, listing_queries.LISTED)
+
+    assert "COVERING INDEX manifests_listed (repository_id=? AND digest>?)" in step
 
 
 def test_a_statement_without_an_index_is_found_out(connection: sqlite3.Connection) -> None:

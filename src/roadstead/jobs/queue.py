@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
-from sqlalchemy import bindparam, delete, func, insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, or_, select, update
 
 from roadstead.db import schema
 from roadstead.db.database import Reader, Statement, Transaction
@@ -22,13 +23,24 @@ _ENQUEUE = Statement(
         created_at_us=bindparam("now_us"),
     )
 )
-_DUE = Statement(
-    select(_jobs.id, _jobs.kind, _jobs.arguments, _jobs.attempts)
-    .where(_jobs.run_at_us <= bindparam("now_us"), _jobs.claimed_until_us < bindparam("now_us"))
-    .order_by(_jobs.run_at_us, _jobs.id)
-    .limit(bindparam("most"))
-    .with_for_update(skip_locked=True)
-)
+
+
+@lru_cache(32)
+def due(kinds: frozenset[str]) -> Statement:
+    """Jobs of these kinds that are due and nobody has."""
+    return Statement(
+        select(_jobs.id, _jobs.kind, _jobs.arguments, _jobs.attempts)
+        .where(
+            _jobs.run_at_us <= bindparam("now_us"),
+            _jobs.claimed_until_us < bindparam("now_us"),
+            or_(*(_jobs.kind == kind for kind in sorted(kinds))),
+        )
+        .order_by(_jobs.run_at_us, _jobs.id)
+        .limit(bindparam("most"))
+        .with_for_update(skip_locked=True)
+    )
+
+
 _CLAIM = Statement(update(schema.jobs).where(_jobs.id == bindparam("job")).values(claimed_until_us=bindparam("until_us")))
 _FINISH = Statement(delete(schema.jobs).where(_jobs.id == bindparam("job")))
 _POSTPONE = Statement(update(schema.jobs).where(_jobs.id == bindparam("job")).values(claimed_until_us=0, run_at_us=bindparam("again_us")))
@@ -78,9 +90,9 @@ async def enqueue(tx: Transaction, kind: str, arguments: bytes, now_us: int) -> 
     await tx.run(_ENQUEUE, {"kind": kind, "arguments": arguments, "now_us": now_us})
 
 
-async def claim(tx: Transaction, now_us: int, most: int) -> list[Job]:
-    """Jobs that are due and nobody has; they are ours for LEASE_US."""
-    jobs = [Job(*row) for row in await tx.all(_DUE, {"now_us": now_us, "most": most})]
+async def claim(tx: Transaction, kinds: frozenset[str], now_us: int, most: int) -> list[Job]:
+    """Jobs that are due and nobody has; they are ours for LEASE_US. Other kinds are left to programs that know them."""
+    jobs = [Job(*row) for row in await tx.all(due(kinds), {"now_us": now_us, "most": most})]
     for job in jobs:
         await tx.run(_CLAIM, {"job": job.id, "until_us": now_us + LEASE_US})
     return jobs

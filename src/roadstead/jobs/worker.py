@@ -13,6 +13,7 @@ from roadstead.jobs import queue
 from roadstead.jobs.queue import Job, Postponed
 
 AT_ONCE = 8
+LOOK_SECONDS = 1.0
 RENEW_SECONDS = queue.LEASE_US / 3e6
 
 Handler = Callable[[bytes], Awaitable[None]]
@@ -22,24 +23,45 @@ _log = structlog.get_logger()
 
 
 class Worker:
-    def __init__(self, database: Database, handlers: Mapping[str, Handler], clock: Callable[[], int]) -> None:
+    def __init__(self, database: Database, handlers: Mapping[str, Handler], clock: Callable[[], int], at_once: int = AT_ONCE) -> None:
+        """at_once: how many jobs run beside each other."""
         self._database = database
         self._handlers = handlers
+        self._kinds = frozenset(handlers)
         self._clock = clock
+        self._at_once = at_once
+        self._is_ending = False
+
+    def end(self) -> None:
+        """What runs goes on to its end; nothing else begins."""
+        self._is_ending = True
 
     async def run_due(self) -> int:
-        """Run what is due until nothing is; returns how many jobs that were. Raises StorageError when the database is away."""
-        ran = 0
-        while jobs := await self._claim():
-            async with asyncio.TaskGroup() as group:
-                for job in jobs:
-                    group.create_task(self._run(job))
-            ran += len(jobs)
-        return ran
+        """
+        Run what is due until nothing is, at_once at a time; a job that takes long keeps no others from beginning.
 
-    async def _claim(self) -> list[Job]:
+        Returns how many jobs that were. Raises StorageError when the database is away.
+        """
+        ran, running = 0, set[asyncio.Task[None]]()
+        try:
+            while True:
+                room = 0 if self._is_ending else self._at_once - len(running)
+                if room > 0:
+                    running |= {asyncio.create_task(self._run(job)) for job in await self._claim(room)}
+                if not running:
+                    return ran
+                done, running = await asyncio.wait(running, timeout=LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+                ran += len(done)
+                for task in done:
+                    task.result()
+        finally:
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+
+    async def _claim(self, most: int) -> list[Job]:
         async with self._database.transaction() as tx:
-            return await queue.claim(tx, self._clock(), AT_ONCE)
+            return await queue.claim(tx, self._kinds, self._clock(), most)
 
     async def _run(self, job: Job) -> None:
         renewing = asyncio.create_task(self._renew(job))
@@ -57,11 +79,8 @@ class Worker:
 
     async def _attempt(self, job: Job) -> str | Postponed | None:
         """What went wrong, None if nothing did."""
-        handler = self._handlers.get(job.kind)
-        if handler is None:
-            return f"this program knows no job of kind {job.kind}"
         try:
-            await handler(job.arguments)
+            await self._handlers[job.kind](job.arguments)
         except Postponed as postponed:
             return postponed
         except Exception as error:

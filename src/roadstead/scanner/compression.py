@@ -19,7 +19,7 @@ RATIO_FREE_BYTES = 16 * MIB
 _SKIPPABLE = range(0x184D2A50, 0x184D2A60)
 _ISAL_ERROR: type[Exception] = igzip_lib.error  # type: ignore[assignment]
 _XZ_MEMORY_BYTES = 128 * MIB
-_ZSTD_BYTES = 2048
+_ZSTD_BYTES = 8192
 _MAGIC_BYTES = 6
 
 
@@ -110,7 +110,7 @@ def _streams(packed: _Counted, new: Callable[[], _Decompressor]) -> Iterator[byt
 
 
 def _zstd(packed: _Counted, limits: Limits) -> Iterator[bytes]:
-    # This interface tells the end of a frame from the end of the file, but not how much it will give: 2 KiB can give 64 MiB at most.
+    # This interface tells the end of a frame from the end of the file, but not how much it will give: 8 KiB can give 256 MiB at most.
     new = zstandard.ZstdDecompressor(max_window_size=limits.zstd_window_bytes).decompressobj
     try:
         decompressor, data, finished = new(), packed.read(_ZSTD_BYTES), True

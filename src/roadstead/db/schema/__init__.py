@@ -27,6 +27,7 @@ from roadstead.db.schema.access import (
     workload_pools,
     workload_providers,
 )
+from roadstead.db.schema.analysis import notes, occurrence_resources, occurrences
 from roadstead.db.schema.columns import metadata
 from roadstead.db.schema.registry import (
     blob_links,
@@ -57,6 +58,9 @@ __all__ = [
     "manifest_children",
     "manifests",
     "metadata",
+    "notes",
+    "occurrence_resources",
+    "occurrences",
     "operations",
     "policies",
     "project_services",
