@@ -148,17 +148,24 @@ def test_vex_is_imported_and_imported_again(person: Terminal, watched: str, imag
     first, marked = run(person, command, listing)
     openvex(tmp_path, watched, statement(watched, "CVE-2026-1001", "affected"), statement(watched, "CVE-2026-1003"))
     second, after = run(person, command, listing)
+    openvex(tmp_path, watched, statement(watched, "CVE-2026-1001", "affected"))
+    third, last = run(person, command, listing)
 
-    assert ["2 exceptions added, 0 updated.", "0 exceptions added, 2 updated."] == [first.strip(), second.strip()]
+    assert [
+        "2 exceptions added, 0 updated, 0 removed.",
+        "0 exceptions added, 2 updated, 0 removed.",
+        "0 exceptions added, 1 updated, 1 removed.",
+    ] == [each.strip() for each in (first, second, third)]
     assert [
         {"CVE-2026-1001": "NOT_AFFECTED", "CVE-2026-1003": "NOT_AFFECTED", "CVE-2026-1006": None},
         {"CVE-2026-1001": "AFFECTED", "CVE-2026-1003": "NOT_AFFECTED", "CVE-2026-1006": None},
+        {"CVE-2026-1001": "AFFECTED", "CVE-2026-1003": None, "CVE-2026-1006": None},
     ] == [
         {
             each["vulnerability"]["shortDescription"]: each["vulnerability"].get("vexAssessment", {}).get("state")
             for each in json.loads(said)
         }
-        for said in (marked, after)
+        for said in (marked, after, last)
     ]
 
 

@@ -125,15 +125,19 @@ def import_vex(
             notes[_id(said)] = said
     with options.connect() as api:
         found = api.every(f"/v1/projects/{part(project)}/notes", "notes", {"filter": 'kind="VULNERABILITY_ASSESSMENT"'})
-        there = {each["name"].rpartition("/")[2] for each in found}
+        there = {each["name"].rpartition("/")[2]: each["vulnerabilityAssessment"].get("title", "") for each in found}
+        documents = {said["vulnerabilityAssessment"]["title"] for said in notes.values()}
+        gone = [name for name, title in there.items() if title in documents and name not in notes]
         new = {name: said for name, said in notes.items() if name not in there}
         for start in range(0, len(new), _BATCH):
             batch = dict(list(new.items())[start : start + _BATCH])
             api.post(f"/v1/projects/{part(project)}/notes:batchCreate", {"notes": batch})
-        for name in notes.keys() & there:
+        for name in notes.keys() & there.keys():
             api.patch(f"/v1/projects/{part(project)}/notes/{part(name)}", notes[name])
-    counts = {"added": len(new), "updated": len(notes) - len(new)}
-    show_done(counts, f"{counts['added']} exceptions added, {counts['updated']} updated.", options)
+        for name in gone:
+            api.delete(f"/v1/projects/{part(project)}/notes/{part(name)}")
+    counts = {"added": len(new), "updated": len(notes) - len(new), "removed": len(gone)}
+    show_done(counts, f"{counts['added']} exceptions added, {counts['updated']} updated, {counts['removed']} removed.", options)
 
 
 def _statements(file: Path, image: str) -> list[dict[str, Any]]:
@@ -156,7 +160,7 @@ def _statements(file: Path, image: str) -> list[dict[str, Any]]:
             where = each.product.repository + (f"@{each.product.digest}" if each.product.digest else "")
         package = about.name if not about.is_image else ""
         said = _note(each.vulnerability, package, where, each.note, each.author, each.status.value.upper(), each.justification)
-        said["vulnerabilityAssessment"]["title"] = f"{file.name} {each.document}"[:200]
+        said["vulnerabilityAssessment"]["title"] = (each.document or file.name)[:200]
         notes.append(said)
     return notes
 
