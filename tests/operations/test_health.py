@@ -49,10 +49,16 @@ def test_a_probe_may_send_head_and_nothing_that_writes(client: httpx.Client, pat
     assert "GET, HEAD" == client.put(path).headers["Allow"]
 
 
-@pytest.mark.parametrize("path", ["/v2/healthz", "/v2/readyz", "/v2/metrics", "/v2/metrics/tags/list", "/healthz/", "/metrics/x", "/livez"])
+@pytest.mark.parametrize("path", ["/v2/healthz", "/v2/readyz", "/v2/metrics", "/healthz/", "/metrics/x", "/livez"])
 def test_only_these_paths_are_about_the_server(client: httpx.Client, path: str) -> None:
     """They are no names of repositories, and no repository's name leads to them."""
     assert client.get(path).status_code in (400, 404)
+
+
+def test_a_project_may_have_the_name_of_such_a_path(client: httpx.Client) -> None:
+    found = client.get("/v2/metrics/tags/list")
+
+    assert (200, "metrics", []) == (found.status_code, found.json()["name"], found.json()["tags"])
 
 
 @pytest.mark.slow
