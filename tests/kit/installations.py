@@ -24,6 +24,8 @@ class Installation:
         self.data = folder / "data"
         self.file = folder / "settings.toml"
         lines = [f'data = "{self.data}"', f"accounts = {str(accounts).lower()}", *(f"{name} = {value}" for name, value in settings.items())]
+        # As tests/kit/engines.py has it for the others.
+        lines += ['oci_hosts = ["127.0.0.1"]', "advisories_update_seconds = 0"]
         if kind == SCALED:
             lines += [
                 f'database = "{ENGINES.postgres().new_database()}"',
