@@ -26,6 +26,8 @@ OWN_ENGINES := $(addprefix --ignore=tests/,oci scanner house containeranalysis f
                  credentials.py people.py throttle.py audit.py federation.py signin.py oauth.py openid.py expiry.py matrix.py admin*.py \
                  packages_api.py package_changes_api.py cloudasset.py))
 PARALLEL := -n $(WORKERS) --dist loadfile
+# Slow tests wait more than they compute: for other programs, for disks, for what they killed.
+PARALLEL_SLOW := -n $(shell expr $$(nproc) + 1) --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-fast test-engines check static tools conformance soak bench bench-scan growth nodes image lock clean
@@ -41,14 +43,14 @@ test: $(VENV)/ready-to-test ## install what the tests need, then run everything:
 	@$(MAKE) --no-print-directory static
 	$(PYTEST) -m 'not slow' $(PARALLEL) $(ARGS)
 	@$(MAKE) --no-print-directory test-engines
-	$(PYTEST) -m slow $(PARALLEL) $(ARGS)
+	$(PYTEST) -m slow $(PARALLEL_SLOW) $(ARGS)
 
 test-fast: $(VENV)/ready-to-test ## the tests that take no more than a second or so each, without other people's programs and servers
 	$(PYTEST) -m 'not slow' -k 'not postgres' --ignore=tests/conformance $(PARALLEL) $(ARGS)
 
 test-engines: $(VENV)/ready-to-test ## the same tests, fast and slow, on PostgreSQL and a real S3 server
 	$(PYTEST) $(ENGINES) $(OWN_ENGINES) -m 'not slow' $(PARALLEL) $(ARGS)
-	$(PYTEST) $(ENGINES) $(OWN_ENGINES) -m slow $(PARALLEL) $(ARGS)
+	$(PYTEST) $(ENGINES) $(OWN_ENGINES) -m slow $(PARALLEL_SLOW) $(ARGS)
 
 check: static test-fast ## format, lint, types, import contracts, fast tests
 
