@@ -26,6 +26,9 @@ OWN_ENGINES := $(addprefix --ignore=tests/,oci scanner house containeranalysis f
                  credentials.py people.py throttle.py audit.py federation.py signin.py oauth.py openid.py expiry.py matrix.py admin*.py \
                  packages_api.py package_changes_api.py cloudasset.py))
 PARALLEL := -n $(WORKERS) --dist loadfile
+# Other people's programs, and files of which each test starts programs of ours or has thousands of cases.
+LEFT_OUT := $(addprefix --ignore=tests/,conformance iam/test_matrix.py scanning/test_pushes.py scanning/test_broken_images.py) \
+            $(addprefix --ignore-glob=tests/,cli/test_*_command.py cli/test_grammar.py cli/test_init.py scanner/test_*_versions.py)
 # Slow tests wait more than they compute: for other programs, for disks, for what they killed.
 PARALLEL_SLOW := -n $(shell expr $$(nproc) + 1) --dist loadfile
 
@@ -46,7 +49,7 @@ test: $(VENV)/ready-to-test ## install what the tests need, then run everything:
 	$(PYTEST) -m slow $(PARALLEL_SLOW) $(ARGS)
 
 test-fast: $(VENV)/ready-to-test ## the tests that take no more than a second or so each, without other people's programs and servers
-	$(PYTEST) -m 'not slow' -k 'not postgres' --ignore=tests/conformance $(PARALLEL) $(ARGS)
+	$(PYTEST) -m 'not slow' -k 'not postgres' $(LEFT_OUT) $(PARALLEL) $(ARGS)
 
 test-engines: $(VENV)/ready-to-test ## the same tests, fast and slow, on PostgreSQL and a real S3 server
 	$(PYTEST) $(ENGINES) $(OWN_ENGINES) -m 'not slow' $(PARALLEL) $(ARGS)
