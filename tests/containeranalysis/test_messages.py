@@ -17,8 +17,9 @@ from grafeas import grafeas_v1
 
 from roadstead.analysis import fields
 from roadstead.analysis.fields import BOOL, BYTES, INT32, INT64, NUMBER, STRING, TIME, Enum, Field, Map, Message, Repeated, snake
-from roadstead.analysis.kinds import NOTE, OCCURRENCE, Kind, Severity
+from roadstead.analysis.kinds import NOTE, OCCURRENCE, Kind
 from roadstead.errors import FieldInvalid
+from roadstead.scanner.severity import Severity
 
 ROOTS = {"occurrence": (OCCURRENCE, grafeas_v1.Occurrence), "note": (NOTE, grafeas_v1.Note)}
 SCALARS = {

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import bindparam, insert, select
 
 from roadstead.db.database import Database, Statement
 from roadstead.db.schema import scanning as tables
 from roadstead.scanner.inventory import Distro, Inventory, Package
 from roadstead.scanner.match import Finding
-from roadstead.scanning import match, queries
+from roadstead.scanning import match
 from roadstead.scanning.feeds import Feeds
 from roadstead.scanning.loads import Loaded, Loads
 from roadstead.scanning.rematch import Rematch
@@ -31,6 +31,16 @@ Found = dict[tuple[str, str, str], Finding]
 """By the package, its version and the vulnerability."""
 
 KINDS = {"alpine": "apk", "debian": "dpkg", "ubuntu": "dpkg"}
+
+
+_ADD = Statement(
+    insert(tables.scanned_images)
+    .values(
+        **{name: bindparam(name) for name in ("location", "project", "name", "digest", "resource")},
+        state="PENDING", error="", analyzer=0, created_at_us=bindparam("now_us"),
+    )
+    .returning(tables.scanned_images.c.id)
+)  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -89,7 +99,7 @@ class Catalogue:
             "resource": f"gcr.io/{name}@{digest}", "now_us": self.clock(),
         }  # fmt: skip
         async with self.database.transaction() as tx:
-            added = await tx.one(queries.ADD_IMAGE, row)
+            added = await tx.one(_ADD, row)
             assert added is not None
         await self.scans.publish(int(added[0]), str(row["resource"]), inventories)
         return int(added[0])

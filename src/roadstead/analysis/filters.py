@@ -20,8 +20,9 @@ from datetime import UTC, datetime
 
 from roadstead.analysis import names, resources
 from roadstead.analysis.fields import TIME
-from roadstead.analysis.kinds import Kind, Severity
+from roadstead.analysis.kinds import Kind
 from roadstead.errors import FieldInvalid
+from roadstead.scanner.severity import Severity
 
 MOST_CHARACTERS = 8192
 MOST_CONDITIONS = 100

@@ -34,17 +34,6 @@ class Kind(IntEnum):
         return first + "".join(map(str.capitalize, others))
 
 
-class Severity(IntEnum):
-    """grafeas.v1.Severity. The numbers are kept in the database."""
-
-    SEVERITY_UNSPECIFIED = 0
-    MINIMAL = 1
-    LOW = 2
-    MEDIUM = 3
-    HIGH = 4
-    CRITICAL = 5
-
-
 _OF_NOTES: Mapping[Kind, Field] = {
     Kind.VULNERABILITY: vulnerabilities.VULNERABILITY_NOTE,
     Kind.BUILD: builds.BUILD_NOTE,

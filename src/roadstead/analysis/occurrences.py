@@ -10,7 +10,7 @@ import msgspec
 
 from roadstead.analysis import filters, masks, names, plans, resources
 from roadstead.analysis.filters import Tree
-from roadstead.analysis.kinds import OCCURRENCE, Kind, Severity
+from roadstead.analysis.kinds import OCCURRENCE, Kind
 from roadstead.analysis.notes import MOST_CHARACTERS_A_PAGE, STEP, Note, check_count, encoded, kind_of
 from roadstead.analysis.plans import Order, Plan
 from roadstead.analysis.queries import filters as shapes
@@ -20,6 +20,7 @@ from roadstead.analysis.resources import Resource
 from roadstead.analysis.vulnerabilities import finished, rating, with_note
 from roadstead.db.database import Database, Row, Transaction
 from roadstead.errors import Conflict, FieldInvalid, PermissionDenied, ResourceUnknown
+from roadstead.scanner.severity import Severity
 
 if TYPE_CHECKING:
     from roadstead.analysis.scanned import Scanned

@@ -17,7 +17,7 @@ import msgspec
 from roadstead.analysis import assessments, findings, names, plans
 from roadstead.analysis.assessments import Assessment
 from roadstead.analysis.filters import EVERYTHING, And, Condition, Not, Or, Tree
-from roadstead.analysis.kinds import Kind, Severity
+from roadstead.analysis.kinds import Kind
 from roadstead.analysis.notes import Note, NotePage
 from roadstead.analysis.occurrences import Occurrence
 from roadstead.analysis.queries import filters as shapes
@@ -28,6 +28,7 @@ from roadstead.errors import FieldInvalid
 from roadstead.scanner.advisories.advisory import Advisory
 from roadstead.scanner.inventory import Distro
 from roadstead.scanner.match import Finding
+from roadstead.scanner.severity import Severity
 
 PACKAGE_VULNERABILITY = "PACKAGE_VULNERABILITY"
 KERNEL_HEADERS = "kernel-headers"
@@ -41,7 +42,6 @@ MOST_RECORDS = 200
 NOTHING = Or(())
 _FIRST_BYTE = 0xFE
 _MOST = 2**56 - 1
-_advisories = msgspec.msgpack.Decoder(Advisory)
 _findings = msgspec.json.Decoder(Finding)
 
 _DISCOVERY: dict[str, str | int] = {
@@ -149,7 +149,7 @@ class Scanned:
         if project == names.ANALYSIS:
             return _ANALYSIS if note_id == PACKAGE_VULNERABILITY else None
         rows = await self._database.all(queries.SAID, {"note": note_id, "most": MOST_RECORDS})
-        said = [_advisories.decode(row[0]) for row in rows]
+        said = [Advisory.decode(row[0]) for row in rows]
         return Note(0, project, note_id, Kind.VULNERABILITY, findings.note(note_id, said), 0, 0) if said else None
 
     async def notes(self, project: str, after: str, size: int) -> NotePage:
@@ -232,26 +232,38 @@ def _place(token: str) -> Place:
     return numbers[0], numbers[1], numbers[2]
 
 
-def _vulnerability(row: Row, said: Mapping[str, Sequence[Assessment]]) -> Occurrence:
-    image_id, finding_id, project, resource, vulnerability, content, ecosystem, release, advisory, created_at_us, updated_at_us, name = row
+def of_finding(
+    project: str, name: str, resource: Resource, told: Row, said: Mapping[str, Sequence[Assessment]], created_at_us: int, updated_at_us: int
+) -> Occurrence:
+    """
+    A finding as an occurrence called name. told: the finding as it is kept, ecosystem and release, and the advisory that leads, None if it
+    is there no more; said: as assessments.of_project() has it.
+    """
+    content, ecosystem, release, advisory = told
     finding = _findings.decode(content)
     distro = Distro(str(ecosystem), str(release)) if release else None
-    detail = findings.occurrence(finding, distro, _advisories.decode(advisory) if advisory is not None else None)
-    assessment = assessments.fitting(said, str(resource), str(vulnerability), str(name))
+    detail = findings.occurrence(finding, distro, Advisory.decode(advisory) if advisory is not None else None)
+    assessment = assessments.fitting(said, resource.uri, finding.id, finding.package.source_name)
     if assessment is not None:
         detail["vexAssessment"] = dict(assessment.detail)
     return Occurrence(
-        project=str(project),
-        name=identity(int(image_id), int(finding_id)),
-        resource=Resource(str(resource)),
-        note=(names.VULNERABILITIES, str(vulnerability)),
+        project=project,
+        name=name,
+        resource=resource,
+        note=(names.VULNERABILITIES, finding.id),
         kind=Kind.VULNERABILITY,
-        severity=Severity(int(finding.severity)),
+        severity=finding.severity,
         fixable=bool(finding.fixed),
         content={"vulnerability": detail},
-        created_at_us=int(created_at_us),
-        updated_at_us=int(updated_at_us),
+        created_at_us=created_at_us,
+        updated_at_us=updated_at_us,
     )
+
+
+def _vulnerability(row: Row, said: Mapping[str, Sequence[Assessment]]) -> Occurrence:
+    image_id, finding_id, project, resource, *told, created_at_us, updated_at_us = row
+    name = identity(int(image_id), int(finding_id))
+    return of_finding(str(project), name, Resource(str(resource)), told, said, int(created_at_us), int(updated_at_us))
 
 
 def _discovery(row: Row) -> Occurrence:

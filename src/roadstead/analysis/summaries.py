@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from roadstead.analysis import filters, plans
-from roadstead.analysis.kinds import Kind, Severity
+from roadstead.analysis.kinds import Kind
 from roadstead.analysis.occurrences import parameters_of
 from roadstead.analysis.plans import Order
 from roadstead.analysis.queries import filters as shapes
@@ -15,6 +15,7 @@ from roadstead.analysis.resources import Resource
 from roadstead.analysis.scanned import Scanned
 from roadstead.db.database import Database
 from roadstead.errors import FieldInvalid
+from roadstead.scanner.severity import Severity
 
 MOST_COUNTS = 20_000
 """The answer has no pages."""

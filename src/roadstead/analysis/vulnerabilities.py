@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from roadstead.analysis.kinds import Severity
+from roadstead.scanner.severity import Severity
 
 
 def finished(detail: Mapping[str, Any]) -> dict[str, Any]:

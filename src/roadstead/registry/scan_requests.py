@@ -21,9 +21,14 @@ class ScanRequests:
         self._hosts = hosts
 
     async def add(self, tx: Transaction, repository: Repository, digest: Digest, parsed: Manifest, now_us: int) -> None:
-        """Where the project wants its pushes scanned, and this is an image that was not asked for yet. One statement else."""
-        if not mediatype.is_runnable(parsed.media_type, parsed.artifact_type):
-            return
+        """With the push of a manifest, if it is an image."""
+        if mediatype.is_runnable(parsed.media_type, parsed.artifact_type):
+            await self.ask(tx, repository, digest, now_us, SCAN_IMAGE)
+
+    async def ask(self, tx: Transaction, repository: Repository, digest: Digest, now_us: int, kind: str) -> None:
+        """
+        Where the project wants its pushes scanned, and it was not asked for yet; one statement else. kind: SCAN_IMAGE or SCAN_LATER.
+        """
         added = await tx.one(
             scan_queries.ADD,
             {
@@ -31,12 +36,16 @@ class ScanRequests:
                 "project": split_name(repository.name)[0],
                 "name": repository.name,
                 "digest": digest,
-                "resource": f"{self._hosts[repository.location]}/{repository.name}@{digest}",
+                "resource": self.resource(repository, digest),
                 "now_us": now_us,
             },
         )
         if added is not None:
-            await queue.enqueue(tx, SCAN_IMAGE, str(added[0]).encode(), now_us)
+            await queue.enqueue(tx, kind, str(added[0]).encode(), now_us)
+
+    def resource(self, repository: Repository, digest: str) -> str:
+        """What an image is called in occurrences, without https://: `gcr.io/my-project/web@sha256:…`."""
+        return f"{self._hosts[repository.location]}/{repository.name}@{digest}"
 
 
 async def forget(tx: Transaction, repository: Repository, digest: Digest) -> None:

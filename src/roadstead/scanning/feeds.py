@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -113,10 +112,9 @@ class Feeds:
         urls = self._addresses[name]
         row = await self._database.one(queries.FEED, {"feed": name})
         before = _validators(row, urls)
-        with ExitStack() as stack:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="roadstead-feed-")))
+        with tempfile.TemporaryDirectory(prefix="roadstead-feed-") as folder:
             async with httpx.AsyncClient(headers={"user-agent": "roadstead"}) as client:
-                files = await _fetch_all(client, urls, folder, before)
+                files = await _fetch_all(client, urls, Path(folder), before)
                 if files is None:
                     async with self._database.transaction() as tx:
                         await tx.run(queries.FEED_CHECKED, {"feed": name, "new_error": "", "now_us": self._clock()})

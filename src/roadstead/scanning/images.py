@@ -60,8 +60,3 @@ def content(payload: bytes) -> Content:
     if not all(each.media_type.startswith(_LAYERS) and "encrypted" not in each.media_type for each in layers):
         return Content()
     return Content(layers=tuple(Digest.parse(each.digest) for each in layers if not mediatype.is_foreign(each.media_type)))
-
-
-def resource(host: str, name: str, digest: str) -> str:
-    """What an image is called in occurrences, without https://: `gcr.io/my-project/web@sha256:…`."""
-    return f"{host}/{name}@{digest}"

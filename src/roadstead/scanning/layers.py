@@ -18,7 +18,6 @@ from roadstead.registry.blobs import Blob, Blobs
 from roadstead.scanner.inventory import ANALYZER_VERSION, Inventory
 from roadstead.scanning import process, queries
 
-CHUNK_BYTES = 1024 * 1024
 MAX_LAYERS = 1000
 MAX_INDEXES_BYTES = 256 * 1024 * 1024
 """Of all layers of one image, which are in memory together; a manifest may name one layer thousands of times."""

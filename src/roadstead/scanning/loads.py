@@ -293,5 +293,5 @@ def _staged_row(advisory: Advisory) -> tuple[Any, ...]:
         advisory.id,
         bool(advisory.cvss),
         advisory.digest,
-        match.encoded(advisory),
+        advisory.encode(),
     )

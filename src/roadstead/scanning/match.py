@@ -95,7 +95,7 @@ class Matching:
         key = (version.ecosystem, version.release, version.name)
         if key not in self._advisories:
             rows = await self._reader.all(queries.ADVISORIES_OF, {"ecosystem": key[0], "release": key[1], "name": key[2]})
-            self._advisories[key] = [decoded(row[0]) for row in rows]
+            self._advisories[key] = [Advisory.decode(row[0]) for row in rows]
         return self._advisories[key]
 
     async def _form(self, ecosystem: str, release: str) -> Form | None:
@@ -108,7 +108,7 @@ class Matching:
 
     async def _rated(self, vulnerability: str) -> tuple[Cvss, ...]:
         rows = await self._reader.all(queries.RATED, {"vulnerability": vulnerability})
-        rated = sorted((decoded(row[0]) for row in rows), key=lambda each: each.key)
+        rated = sorted((Advisory.decode(row[0]) for row in rows), key=lambda each: each.key)
         return rated[0].cvss if rated else ()
 
 
@@ -125,17 +125,6 @@ def _package(version: Version) -> Package:
 def kept(finding: Finding) -> Finding:
     """Without its texts and times: those are the advisory's, and there may be thousands of versions with the finding."""
     return msgspec.structs.replace(finding, summary="", description="", modified_at="")
-
-
-def encoded(advisory: Advisory) -> bytes:
-    return msgspec.msgpack.encode(advisory)
-
-
-def decoded(content: bytes) -> Advisory:
-    return _DECODER.decode(content)
-
-
-_DECODER = msgspec.msgpack.Decoder(Advisory)
 
 
 @dataclass(slots=True)

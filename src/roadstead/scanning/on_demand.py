@@ -17,20 +17,17 @@ from enum import StrEnum
 
 import msgspec
 
-from roadstead.analysis import assessments, findings, names
+from roadstead.analysis import assessments
 from roadstead.analysis.assessments import Assessment
-from roadstead.analysis.kinds import Kind, Severity
 from roadstead.analysis.occurrences import Occurrence
 from roadstead.analysis.resources import Resource, without_scheme
+from roadstead.analysis.scanned import of_finding
 from roadstead.db.database import Database, Row
 from roadstead.errors import FieldInvalid, ResourceUnknown, ScanFailed, StateForbids, TooManyRequests
 from roadstead.jobs import queue
 from roadstead.jobs.kinds import SCAN_PACKAGES
-from roadstead.scanner.advisories.advisory import Advisory
 from roadstead.scanner.advisories.ecosystems import package_name
 from roadstead.scanner.cpe import distro_of
-from roadstead.scanner.inventory import Distro
-from roadstead.scanner.match import Finding
 from roadstead.scanning import match
 from roadstead.scanning import on_demand_queries as queries
 from roadstead.scanning.match import Found, Matching, Version
@@ -89,8 +86,6 @@ class Scan:
 
 
 _givens = msgspec.msgpack.Decoder(tuple[Given, ...])
-_advisories = msgspec.msgpack.Decoder(Advisory)
-_findings = msgspec.json.Decoder(Finding)
 
 
 class OnDemand:
@@ -239,21 +234,6 @@ def _values(scan_id: int, number: int, version: Version, found: Found) -> dict[s
 
 def _occurrence(project: str, scan: Scan, row: Row, said: Mapping[str, Sequence[Assessment]]) -> Occurrence:
     number, ecosystem, release, content, advisory = row
-    finding, uri = _findings.decode(content), without_scheme(scan.resource)
-    distro = Distro(str(ecosystem), str(release)) if release else None
-    detail = findings.occurrence(finding, distro, _advisories.decode(advisory) if advisory is not None else None)
-    assessment = assessments.fitting(said, uri, finding.id, finding.package.source_name)
-    if assessment is not None:
-        detail["vexAssessment"] = dict(assessment.detail)
-    return Occurrence(
-        project=project,
-        name=str(uuid.uuid5(uuid.UUID(scan.name), str(number))),
-        resource=Resource(uri, with_scheme=uri != scan.resource),
-        note=(names.VULNERABILITIES, finding.id),
-        kind=Kind.VULNERABILITY,
-        severity=Severity(int(finding.severity)),
-        fixable=bool(finding.fixed),
-        content={"vulnerability": detail},
-        created_at_us=scan.ended_at_us,
-        updated_at_us=scan.ended_at_us,
-    )
+    uri = without_scheme(scan.resource)
+    name, resource = str(uuid.uuid5(uuid.UUID(scan.name), str(number))), Resource(uri, with_scheme=uri != scan.resource)
+    return of_finding(project, name, resource, (content, ecosystem, release, advisory), said, scan.ended_at_us, scan.ended_at_us)

@@ -10,6 +10,7 @@ from sqlalchemy.dialects import postgresql
 from roadstead.db import schema
 from roadstead.db.database import Statement
 from roadstead.db.schema import scanning as tables
+from roadstead.registry.scan_queries import SERVICE
 
 l = tables.layer_indexes.c  # noqa: E741
 i = tables.scanned_images.c
@@ -32,9 +33,7 @@ _one: ColumnClause[int] = literal_column("1")
 
 # Images
 IMAGE = Statement(select(i.location, i.name, i.digest, i.state).where(i.id == bindparam("image_id")))
-SET_STATE = Statement(
-    update(tables.scanned_images).where(i.id == bindparam("image_id")).values(state=bindparam("new_state"), error=bindparam("new_error"))
-)
+SET_STATE = Statement(update(tables.scanned_images).where(i.id == bindparam("image_id")).values(state=bindparam("new_state"), error=""))
 # Ids of rows that are gone are given again on SQLite, so an image that was read for long is named by both.
 _read_image = and_(i.id == bindparam("image_id"), i.resource == bindparam("named"))
 FAILED = Statement(
@@ -73,23 +72,6 @@ MANIFESTS_BETWEEN = Statement(
     .order_by(r.name, m.digest)
     .limit(bindparam("most"))
 )
-ADD_IMAGE = Statement(
-    postgresql.insert(tables.scanned_images)
-    .values(
-        location=bindparam("location"),
-        project=bindparam("project"),
-        name=bindparam("name"),
-        digest=bindparam("digest"),
-        resource=bindparam("resource"),
-        state="PENDING",
-        error="",
-        analyzer=0,
-        created_at_us=bindparam("now_us"),
-    )
-    .on_conflict_do_nothing()
-    .returning(i.id)
-)
-
 # Layers
 LAYER = Statement(select(l.content).where(l.digest == bindparam("digest"), l.analyzer == bindparam("analyzer")))
 _put_layer = postgresql.insert(tables.layer_indexes).values(
@@ -413,4 +395,4 @@ OLD_EVENTS = Statement(
 )
 
 # Which projects want their pushes scanned
-WANTS = Statement(select(_one).where(s.project == bindparam("project"), s.service == "containerscanning.googleapis.com"))
+WANTS = Statement(select(_one).where(s.project == bindparam("project"), s.service == SERVICE))

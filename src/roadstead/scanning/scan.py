@@ -23,11 +23,12 @@ from roadstead.oci import mediatype
 from roadstead.oci.digest import Digest
 from roadstead.oci.reference import Repository
 from roadstead.registry.manifests import Manifests
+from roadstead.registry.scan_requests import ScanRequests
 from roadstead.scanner.inventory import ANALYZER_VERSION, Inventory
 from roadstead.scanner.releases import ecosystem_of
 from roadstead.scanning import match, queries, revision
 from roadstead.scanning.events import Event, record
-from roadstead.scanning.images import State, content, resource
+from roadstead.scanning.images import State, content
 from roadstead.scanning.layers import Layers
 from roadstead.scanning.match import Found, Version
 
@@ -49,6 +50,7 @@ class Scans:
         self._manifests = manifests
         self._layers = layers
         self._hosts = hosts
+        self._requests = ScanRequests(hosts)
         self._clock = clock
 
     async def scan(self, arguments: bytes) -> None:
@@ -58,7 +60,8 @@ class Scans:
         if row is None:
             return
         repository, digest = Repository(str(row[0]), str(row[1])), Digest.parse(str(row[2]))
-        await self._set(image_id, State.SCANNING)
+        async with self._database.transaction() as tx:
+            await tx.run(queries.SET_STATE, {"image_id": image_id, "new_state": State.SCANNING})
         try:
             inventories = await self._inventories(repository, digest)
             if sum(len(each.packages) for each in inventories) > MAX_PACKAGES:
@@ -69,14 +72,11 @@ class Scans:
         except ManifestUnknown:
             inventories = []
         if inventories:
-            await self.publish(image_id, self._resource(repository, digest), inventories)
+            await self.publish(image_id, self._requests.resource(repository, digest), inventories)
         else:
             # It is gone, or no image after all.
             async with self._database.transaction() as tx:
                 await tx.run(queries.FORGET_IMAGE, {"image_id": image_id})
-
-    def _resource(self, repository: Repository, digest: str) -> str:
-        return resource(self._hosts[repository.location], repository.name, digest)
 
     async def _inventories(self, repository: Repository, digest: Digest) -> list[Inventory]:
         """Of the image, or of each image of the index. Raises ScanFailed, BlobUnknown, ManifestUnknown, StorageError."""
@@ -95,16 +95,12 @@ class Scans:
                 inventories.append(await self._layers.inventory(repository, layers))
         return inventories
 
-    async def _set(self, image_id: int, state: State, error: str = "") -> None:
-        async with self._database.transaction() as tx:
-            await tx.run(queries.SET_STATE, {"image_id": image_id, "new_state": state, "new_error": error[:1000]})
-
     async def _fail(self, image_id: int, repository: Repository, digest: Digest, message: str) -> None:
-        _log.warning("an image cannot be scanned", image=self._resource(repository, digest), error=message)
+        _log.warning("an image cannot be scanned", image=self._requests.resource(repository, digest), error=message)
         async with self._database.transaction() as tx:
-            this = {"image_id": image_id, "named": self._resource(repository, digest), "new_analyzer": ANALYZER_VERSION}
+            this = {"image_id": image_id, "named": self._requests.resource(repository, digest), "new_analyzer": ANALYZER_VERSION}
             await tx.run(queries.FAILED, {**this, "new_state": State.FAILED, "new_error": message[:1000]})
-            event = Event(kind="SCAN_FAILED", image=self._resource(repository, digest), error=message[:1000])
+            event = Event(kind="SCAN_FAILED", image=self._requests.resource(repository, digest), error=message[:1000])
             await record(tx, event, self._clock(), image_id=image_id)
 
     async def publish(self, image_id: int, name: str, inventories: Sequence[Inventory]) -> None:
@@ -203,24 +199,8 @@ class Scans:
             async with self._database.transaction() as tx:
                 for name, digest, media_type, artifact_type in rows:
                     if mediatype.is_runnable(media_type, artifact_type):
-                        await self._add(tx, location, project, str(name), str(digest))
+                        await self._requests.ask(tx, Repository(location, str(name)), Digest.parse(str(digest)), self._clock(), SCAN_LATER)
             place |= {"after_name": rows[-1][0], "after_digest": rows[-1][1]}
-
-    async def _add(self, tx: Transaction, location: str, project: str, name: str, digest: str) -> None:
-        now_us = self._clock()
-        added = await tx.one(
-            queries.ADD_IMAGE,
-            {
-                "location": location,
-                "project": project,
-                "name": name,
-                "digest": digest,
-                "resource": resource(self._hosts[location], name, digest),
-                "now_us": now_us,
-            },
-        )
-        if added is not None:
-            await queue.enqueue(tx, SCAN_LATER, str(added[0]).encode(), now_us)
 
     async def refresh(self) -> None:
         """Scan again what an earlier version of this program has read. Raises StorageError."""

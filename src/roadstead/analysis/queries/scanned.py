@@ -44,14 +44,12 @@ _vulnerability = select(
     f.id,
     i.project,
     i.resource,
-    f.vulnerability,
     f.content,
     p.ecosystem,
     p.release,
     a.content,
     _created,
     _updated,
-    p.name,
 ).select_from(_findings.outerjoin(schema.scanning.advisories, _advisory))
 VULNERABILITY = Statement(
     _vulnerability.where(i.id == bindparam("image_id"), f.id == bindparam("finding_id"), i.project == bindparam("project"))

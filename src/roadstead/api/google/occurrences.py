@@ -13,7 +13,6 @@ from dataclasses import replace
 from typing import Any
 
 from roadstead.analysis import names
-from roadstead.analysis.kinds import Severity
 from roadstead.analysis.occurrences import Draft, Occurrence, OccurrencePage, draft
 from roadstead.analysis.resources import Resource
 from roadstead.analysis.summaries import Count
@@ -33,6 +32,7 @@ from roadstead.api.google.containeranalysis import (
 from roadstead.api.google.routing import Call, Route
 from roadstead.errors import ResourceUnknown
 from roadstead.iam import resources
+from roadstead.scanner.severity import Severity
 
 _PERMISSION = "containeranalysis.occurrences."
 _ATTACH = "containeranalysis.notes.attachOccurrence"

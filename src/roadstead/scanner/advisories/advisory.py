@@ -77,6 +77,15 @@ class Advisory(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc
         """What makes it the same record in the next edition of the feed: feed, ecosystem, release, package, id, record, introduced."""
         return self.feed, self.ecosystem, self.release, self.package, self.id, self.record, self.introduced
 
+    def encode(self) -> bytes:
+        """Compact bytes for the store."""
+        return _encoder.encode(self)
+
+    @classmethod
+    def decode(cls, data: bytes) -> Advisory:
+        """Of bytes that encode() made."""
+        return _decoder.decode(data)
+
     @property
     def digest(self) -> bytes:
         """16 bytes that change whenever something is said differently; the feed's name and the time of change are not part of it."""
@@ -85,3 +94,4 @@ class Advisory(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc
 
 
 _encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Advisory)
