@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from roadstead.analysis import filters, plans
-from roadstead.analysis.kinds import Kind, Severity
+from roadstead.analysis.kinds import Kind
 from roadstead.analysis.notes import Notes
 from roadstead.analysis.occurrences import Occurrence, Occurrences, draft
 from roadstead.analysis.plans import Order
@@ -17,8 +17,8 @@ from roadstead.analysis.queries import filters as shapes
 from roadstead.analysis.queries import notes as note_queries
 from roadstead.analysis.queries import occurrences as queries
 from roadstead.db.database import Statement
-from roadstead.db.migrate import migrate_sqlite
 from roadstead.errors import FieldInvalid
+from roadstead.scanner.severity import Severity
 from tests.kit.clock import START_US, Clock
 
 DIGESTS = ["sha256:" + letter * 64 for letter in "abc"]
@@ -165,15 +165,6 @@ async def test_a_token_is_good_for_its_own_filter(notes: Notes, occurrences: Occ
 
 
 # What it costs
-
-
-@pytest.fixture(scope="module")
-def connection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlite3.Connection]:
-    file = tmp_path_factory.mktemp("plans") / "registry.sqlite"
-    migrate_sqlite(file)
-    opened = sqlite3.connect(file)
-    yield opened
-    opened.close()
 
 
 def steps(connection: sqlite3.Connection, statement: Statement, values: dict[str, Any]) -> list[str]:

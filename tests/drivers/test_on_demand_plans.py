@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 
 import pytest
 
 from roadstead.db.database import Statement
-from roadstead.db.migrate import migrate_sqlite
 from roadstead.scanning import on_demand_queries
 from tests.drivers.test_query_plans import plan
 
 NAMES = [
     name for name, value in vars(on_demand_queries).items() if isinstance(value, Statement) and name not in ("ADD", "END", "PUT_FINDING")
 ]
-
-
-@pytest.fixture(scope="module")
-def connection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlite3.Connection]:
-    file = tmp_path_factory.mktemp("plans") / "registry.sqlite"
-    migrate_sqlite(file)
-    opened = sqlite3.connect(file)
-    yield opened
-    opened.close()
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from sqlalchemy import bindparam, select
 
 from roadstead.db.database import Statement
-from roadstead.db.migrate import migrate_sqlite
 from roadstead.db.schema import metadata
 from roadstead.registry import listing_queries, queries
 
@@ -40,18 +38,9 @@ HOT = [
 ]
 
 
-@pytest.fixture
-def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
-    migrate_sqlite(tmp_path / "data/registry.sqlite")
-    opened = sqlite3.connect(tmp_path / "data/registry.sqlite")
-    yield opened
-    opened.close()
-
-
 def plan(connection: sqlite3.Connection, statement: Statement) -> list[str]:
     sql, fixed = statement.sqlite
-    names = [part for part in sql.replace(")", " ").replace(",", " ").split() if part.startswith(":")]
-    values = {name[1:]: fixed.get(name[1:], 1) for name in names}
+    values = {name: fixed.get(name, 1) for name in re.findall(r"(?<!:):([a-z]\w*)", sql)}
     return [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", values)]
 
 

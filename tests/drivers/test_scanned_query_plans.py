@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import re
 import sqlite3
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -14,9 +11,9 @@ from roadstead.analysis.queries import filters as shapes
 from roadstead.analysis.queries import scanned
 from roadstead.analysis.scanned import _DISCOVERY, _VULNERABILITY, narrowed
 from roadstead.db.database import Statement
-from roadstead.db.migrate import migrate_sqlite
 from roadstead.registry import scan_queries
 from roadstead.scanning import queries
+from tests.drivers.test_query_plans import plan
 
 HOT = [
     "IMAGE",
@@ -48,20 +45,6 @@ FILTERS = {
     "severe": "severity >= HIGH",
     "prefix": 'has_prefix(resourceUrl, "https://gcr.io/p/web")',
 }
-
-
-@pytest.fixture
-def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
-    migrate_sqlite(tmp_path / "data/registry.sqlite")
-    opened = sqlite3.connect(tmp_path / "data/registry.sqlite")
-    yield opened
-    opened.close()
-
-
-def plan(connection: sqlite3.Connection, statement: Statement) -> list[str]:
-    sql, fixed = statement.sqlite
-    values = {name: fixed.get(name, 1) for name in re.findall(r"(?<!:):([a-z]\w*)", sql)}
-    return [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", values)]
 
 
 def walks(steps: list[str]) -> list[str]:

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.kit.accounts import Installation, installed
+from tests.iam.conftest import anyio_backend, database, door, installation
 from tests.kit.push import connect
 from tests.kit.server import Server
+
+__all__ = ["anyio_backend", "database", "door", "installation"]
 
 
 @pytest.fixture
@@ -18,14 +20,3 @@ def gcr(server: Server) -> Iterator[httpx.Client]:
     with connect(server.url) as http:
         http.headers["Host"] = "gcr.io"
         yield http
-
-
-@pytest.fixture(scope="session")
-def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    with installed(tmp_path_factory.mktemp("accounts") / "data") as found:
-        yield found
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 
 import pytest
 from sqlalchemy import insert
@@ -15,19 +14,11 @@ from roadstead.errors import NameUnknown
 from roadstead.oci.reference import Repository
 from roadstead.registry.descriptions import Descriptions
 from roadstead.registry.listing import MOST, MOST_IN_VAIN, PIECE, Listing
-from tests.drivers.test_database import DATABASES
 
 pytestmark = pytest.mark.anyio
 
 MANY = Repository("gcr", "my-project/many")
 Fill = Callable[[Database], Awaitable[None]]
-
-
-@pytest.fixture(params=DATABASES)
-async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
-    opened = (await asyncio.to_thread(DATABASES[request.param], tmp_path))()
-    yield opened
-    await opened.close()
 
 
 @pytest.fixture
