@@ -62,6 +62,15 @@ def test_a_database_with_another_table_has_no_packages() -> None:
     assert [] == rpm.parse("a/rpm/rpmdb.sqlite", content)
 
 
+def test_a_schema_that_is_no_text_has_no_packages() -> None:
+    """SQLite repeats it in its error, byte for byte."""
+    written = rpmdb.sqlite(HEADERS)
+    content = written.replace(b"CREATE TABLE", b"CREATE TABL\x80")
+
+    assert content != written
+    assert [] == rpm.parse("a/rpm/rpmdb.sqlite", content)
+
+
 def test_a_query_that_never_ends_is_stopped() -> None:
     """The table may be a view, written by whoever made the image."""
     import sqlite3

@@ -16,6 +16,8 @@ HEADER_BYTES = 32 * 1024 * 1024
 
 _SQLITE = b"SQLite format 3\0"
 _SQLITE_STEPS = 20_000_000
+# SQLite puts words of a broken schema into its error, and Python decodes that sentence strictly.
+_BROKEN = (sqlite3.Error, UnicodeDecodeError, MemoryError, OverflowError)
 
 _NDB, _NDB_SLOT, _NDB_BLOB = b"RpmP", b"Slot", b"BlbS"
 _NDB_PAGE, _NDB_UNIT = 4096, 16
@@ -34,7 +36,7 @@ def sqlite(content: bytes) -> Iterator[bytes]:
     # A file in write-ahead mode cannot be opened from memory: bytes 18 and 19 say which mode it is in.
     content = content[:18] + b"\1\1" + content[20:]
     steps = iter(range(_SQLITE_STEPS // 10_000))
-    with contextlib.closing(sqlite3.connect(":memory:")) as connection, contextlib.suppress(sqlite3.Error, MemoryError, OverflowError):
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection, contextlib.suppress(*_BROKEN):
         connection.deserialize(content)
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, HEADER_BYTES)
         connection.execute("PRAGMA trusted_schema = OFF")
