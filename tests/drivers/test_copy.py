@@ -20,8 +20,14 @@ from roadstead.db.migrate import migrate_postgres, migrate_sqlite
 from roadstead.db.sqlite import SQLiteDatabase
 from tests.kit.engines import ENGINES
 
-TABLES = [schema.repositories, schema.blobs, schema.blob_links, schema.jobs]
+TABLES = [
+    schema.repositories, schema.blobs, schema.blob_links, schema.jobs, schema.access.projects, schema.scanning.inventories,
+    schema.scanning.scanned_images,
+]  # fmt: skip
 Content = dict[str, list[dict[str, Any]]]
+
+IMAGE = {"location": "gcr", "project": "p", "digest": "d", "state": "s", "error": "", "analyzer": 1, "created_at_us": 1}
+PROJECT = {"name": "", "state": "ACTIVE", "labels": "{}", "created_at_us": 1, "updated_at_us": 1, "deleted_at_us": None}
 
 
 def content(links: Sequence[tuple[int, int]], blobs: dict[int, str], repositories: dict[int, str], jobs: dict[int, str | None]) -> Content:
@@ -40,6 +46,25 @@ def content(links: Sequence[tuple[int, int]], blobs: dict[int, str], repositorie
     }
 
 
+def inventoried(inventories: dict[int, str], images: dict[int, tuple[str, int | None]]) -> Content:
+    """Rows with two names each, and with parents that they may be without."""
+    return {
+        "inventories": [
+            {"id": key, "hash": name, "ecosystem": "debian", "release": "12", "content": b"x", "created_at_us": 1}
+            for key, name in inventories.items()
+        ],
+        "scanned_images": [
+            {**IMAGE, "id": key, "name": name, "resource": f"gcr.io/{name}", "inventory_id": inventory, "scanned_at_us": inventory}
+            for key, (name, inventory) in images.items()
+        ],
+    }
+
+
+def numbered(projects: dict[str, int]) -> Content:
+    """Rows whose other name is a number."""
+    return {"projects": [{**PROJECT, "id": key, "number": number} for key, number in projects.items()]}
+
+
 CASES: dict[str, tuple[Content, Content]] = {
     "into nothing": (content([(1, 1), (1, 2)], {1: "a", 2: "b"}, {1: "r"}, {1: None}), content([], {}, {}, {})),
     "out of nothing": (content([], {}, {}, {}), content([(1, 1), (1, 2)], {1: "a", 2: "b"}, {1: "r"}, {1: None})),
@@ -47,6 +72,12 @@ CASES: dict[str, tuple[Content, Content]] = {
         content([(1, 1), (2, 2)], {1: "a", 2: "b"}, {1: "r", 2: "s"}, {1: "j", 2: "k"}),
         content([(1, 1), (2, 2)], {1: "b", 2: "a"}, {1: "s", 2: "r"}, {1: "k", 2: "j"}),
     ),
+    "parents that not all have": (
+        inventoried({1: "h"}, {1: ("a", None), 2: ("b", 1)}),
+        inventoried({2: "h"}, {2: ("b", None), 3: ("a", 2)}),
+    ),
+    "two names that changed places": (inventoried({}, {1: ("a", None), 2: ("b", None)}), inventoried({}, {1: ("b", None), 2: ("a", None)})),
+    "numbers that changed places": (numbered({"p": 1, "q": 2}), numbered({"p": 2, "q": 1})),
     "an id given to something else": (
         content([(1, 2)], {2: "a", 3: "c"}, {1: "r"}, {}),
         content([(1, 2), (1, 1)], {1: "a", 2: "b", 3: "d"}, {1: "q", 2: "r"}, {}),
@@ -57,7 +88,7 @@ CASES: dict[str, tuple[Content, Content]] = {
 async def put(database: Database, rows: Content) -> None:
     async with database.transaction() as tx:
         for table in TABLES:
-            await tx.run_many(Statement(insert(table)), rows[table.name])
+            await tx.run_many(Statement(insert(table)), rows.get(table.name, []))
 
 
 async def rows_of(database: Database) -> dict[str, list[tuple[Any, ...]]]:

@@ -20,11 +20,13 @@ from sqlalchemy import (
     Table,
     and_,
     bindparam,
+    cast,
     delete,
     exists,
     func,
     literal_column,
     not_,
+    or_,
     select,
     true,
     tuple_,
@@ -80,8 +82,9 @@ class TableCopy:
         self.columns = [column.name for column in table.columns]
         self._key = list(table.primary_key.columns)
         self._key_places = [self.columns.index(column.name) for column in self._key]
-        self._names = _names(table)
-        self._name_places = [self.columns.index(column.name) for column in self._names]
+        names = _names(table)
+        self._last_names = [columns[-1] for columns in names]
+        self._name_places = [self.columns.index(column.name) for columns in names for column in columns]
         self.first: Key = tuple("" if column.type.python_type is str else -1 for column in self._key)
 
     def key(self, row: Row) -> Key:
@@ -181,7 +184,8 @@ class TableCopy:
         new = {each.name: bindparam(f"new_{each.name}", type_=each.type) for each in self.table.columns}
         holds: list[ColumnElement[bool]] = [true()]
         for child in self.table.columns:
-            holds += [_some(parent == new[child.name]) for parent in _parents(child)]
+            none = [cast(new[child.name], child.type).is_(None)] if child.nullable else []
+            holds += [or_(*none, _some(parent == new[child.name])) for parent in _parents(child)]
         this = and_(*(each == new[each.name] for each in self._key))
         for index in self.table.indexes:
             if index.unique:
@@ -200,16 +204,21 @@ class TableCopy:
 
     @cached_property
     def _RENAME(self) -> Statement:
-        return Statement(update(self.table).where(self._is_key).values({self._names[-1].name: bindparam("aside")}))
+        return Statement(update(self.table).where(self._is_key).values({last.name: _aside(last) for last in self._last_names}))
 
 
 async def is_empty(reader: Reader, table: Table) -> bool:
     return await reader.one(Statement(select(literal_column("1")).select_from(table).limit(1)), {}) is None
 
 
-def _names(table: Table) -> list[Column[Any]]:
-    """What else than its key a row is unique by; the last of it is a text."""
-    return [column for index in table.indexes if index.unique for column in index.columns if isinstance(column, Column)]
+def _names(table: Table) -> list[list[Column[Any]]]:
+    """What else than its key a row is unique by, in several ways perhaps."""
+    return [[column for column in index.columns if isinstance(column, Column)] for index in table.indexes if index.unique]
+
+
+def _aside(column: Column[Any]) -> ColumnElement[Any]:
+    """Instead of a name that another row has by now: a text that is none, or a number that none has."""
+    return -column if column.type.python_type is int else bindparam("aside", type_=column.type)
 
 
 def _some(condition: ColumnElement[bool]) -> ColumnElement[bool]:

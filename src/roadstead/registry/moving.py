@@ -181,7 +181,10 @@ class Move:
             stretches = await self._copy_stretches(stretches, rows)
             if not stretches:
                 return rows
-        raise StorageBroken("source and target still differ although nobody writes to the source: does somebody write to the target?")
+        names = ", ".join(sorted({stretch.table.table.name for stretch in stretches}))
+        raise StorageBroken(
+            f"source and target still differ ({names}) although nobody writes to the source: does somebody write to the target?"
+        )
 
     async def _copy_stretches(self, stretches: Sequence[_Stretch], rows: dict[str, int]) -> list[_Stretch]:
         """Compare these, copy what differs, and return what is to be compared once more. rows: those alike are added to it."""

@@ -413,7 +413,3 @@ BLOB_PIECE = Statement(
     )
 )
 OPEN_UPLOADS = Statement(select(func.count()).select_from(schema.uploads).where(u.location == bindparam("location")))
-_put_setting = postgresql.insert(schema.settings).values(name=bindparam("name"), value=bindparam("value"))
-PUT_SETTING = Statement(
-    _put_setting.on_conflict_do_update(index_elements=[schema.settings.c.name], set_={"value": _put_setting.excluded.value})
-)
