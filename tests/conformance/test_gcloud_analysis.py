@@ -148,6 +148,7 @@ def test_gcloud_offers_to_enable_container_analysis(gcr: Gcr, tmp_path: Path) ->
     gcloud, digest = gcr.gcloud(tmp_path, project), push_image(gcr.installation.owner, f"{project}/nginx").digest
 
     said = gcloud.agreeing("beta", "container", "images", "describe", f"gcr.io/{project}/nginx@{digest}", "--show-package-vulnerability")
+    said = " ".join(said.split())  # it breaks lines where the terminal ends
 
     assert f"API [{ANALYSIS}] not enabled on project [{project}]" in said
     assert digest in said.partition("not enabled")[2]
