@@ -25,6 +25,7 @@ from tests.kit.accounts import WITH_ACCOUNTS
 from tests.kit.server import serving
 from tests.kit.site import Site
 from tests.kit.terminal import SECONDS, Terminal, consent, link_in
+from tests.kit.tunnel import pair_in
 
 
 def mode(path: Path) -> str:
@@ -392,7 +393,7 @@ def test_a_private_authority_is_given_once(tmp_path: Path) -> None:
     """Over HTTPS with a certificate that only its own authority vouches for, and a server in processes of its own."""
     made = subprocess.run([sys.executable, "-m", "roadstead", "tls", "self-signed", "--out", str(tmp_path / "tls")], check=False)
     assert 0 == made.returncode
-    options = ["--tls-cert", str(tmp_path / "tls" / "tls.pem"), "--tls-key", str(tmp_path / "tls" / "tls.key"), "--processes", "1"]
+    options = [*pair_in(tmp_path / "tls"), "--processes", "1"]
     with serving(tmp_path / "data", *options, env=WITH_ACCOUNTS) as server:
         token = server.run("admin", "token").stdout
         terminal, address = Terminal(tmp_path), f"https://127.0.0.1:{server.port}"

@@ -13,7 +13,7 @@ from tests.kit.content import complete_image, is_absent
 from tests.kit.images_place import ImagesPlace, images_place, logged_in
 from tests.kit.push import Document, image, index, push, push_blob, push_image
 from tests.kit.terminal import Terminal
-from tests.kit.tunnel import SecureServer
+from tests.kit.tunnel import serving_securely
 
 
 @pytest.fixture(scope="module")
@@ -260,10 +260,8 @@ def test_over_https_the_certificate_is_the_server_s_own_whatever_the_host_of_the
     tls = tmp_path / "tls"
     made = Terminal(tmp_path / "home").run("tls", "self-signed", "--out", str(tls), "--host=localhost")
     assert 0 == made.returncode, made.stderr
-    options = ("--tls-cert", str(tls / "tls.pem"), "--tls-key", str(tls / "tls.key"), "--listen-http", "127.0.0.1:0")
-    server = SecureServer(tmp_path / "data", *options, env=WITH_ACCOUNTS)
-    try:
-        installation = Installation(server.start())
+    with serving_securely(tmp_path / "data", tls, env=WITH_ACCOUNTS) as server:
+        installation = Installation(server)
         owned, url = installation.project(), f"https://localhost:{server.port}"
         with installation.client(installation.owner_token, Host="eu.gcr.io") as client:
             digest = push_image(client, f"{owned}/web").digest
@@ -274,5 +272,3 @@ def test_over_https_the_certificate_is_the_server_s_own_whatever_the_host_of_the
 
         assert digest == terminal.said(*words).strip()
         assert "its authority with --ca FILE" in Terminal(tmp_path / "other").refused(*words, "--server", url)
-    finally:
-        server.stop()

@@ -20,7 +20,7 @@ from tests.kit.google import GCloud, needs_gcloud
 from tests.kit.images_place import logged_in
 from tests.kit.push import image, index, push, push_blob
 from tests.kit.terminal import Terminal
-from tests.kit.tunnel import SecureServer, Tunnel
+from tests.kit.tunnel import Tunnel, serving_securely
 
 pytestmark = [pytest.mark.slow, needs_gcloud]
 
@@ -61,10 +61,8 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
     tls = folder / "tls"
     names = [f"--host={name}" for name in (*GOOGLES, "localhost", "127.0.0.1")]
     subprocess.run([sys.executable, "-m", "roadstead", "tls", "self-signed", "--out", tls, *names], capture_output=True, check=True)
-    options = ("--tls-cert", str(tls / "tls.pem"), "--tls-key", str(tls / "tls.key"), "--listen-http", "127.0.0.1:0")
-    server = SecureServer(folder / "data", *options, env=WITH_ACCOUNTS)
-    try:
-        installation = Installation(server.start())
+    with serving_securely(folder / "data", tls, env=WITH_ACCOUNTS) as server:
+        installation = Installation(server)
         tunnel = Tunnel(server.port)
         project = installation.project()
         digests = pushed(installation, project)
@@ -72,8 +70,6 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
         roadstead = logged_in(installation, folder / "home", ROADSTEAD_PROJECT=project)
         yield Both(project, digests, gcloud, roadstead)
         tunnel.close()
-    finally:
-        server.stop()
 
 
 def pushed(installation: Installation, project: str) -> dict[str, str]:

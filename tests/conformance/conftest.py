@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit.engine import Engine, EngineDidNotStart
+from tests.kit.engine import Engine, docker_of, running_engine
 from tests.kit.gcr import Gcr, installed_as_gcr
 from tests.kit.images import build_context, debian_nginx, static_program
 from tests.kit.places import TRANSPORTS, Place, placed
@@ -36,23 +36,13 @@ def debian(tools: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def engine() -> Iterator[Engine]:
-    if os.geteuid() != 0:
-        pytest.skip("a Docker engine needs root")
-    find("dockerd")
-    running = Engine()
-    try:
-        yield running.start()
-    except EngineDidNotStart as error:
-        pytest.skip(f"the Docker engine does not start here: {error}")
-    finally:
-        running.stop()
+    with running_engine() as running:
+        yield running
 
 
 @pytest.fixture(scope="session")
 def docker(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Program:
-    # The classic builder: BuildKit needs a plugin that Debian's packages do not bring.
-    environment = {"DOCKER_HOST": engine.host, "DOCKER_BUILDKIT": "0"}
-    return Program(find("docker"), tmp_path_factory.mktemp("docker"), environment=environment)
+    return docker_of(engine, tmp_path_factory.mktemp("docker"))
 
 
 @pytest.fixture
@@ -122,3 +112,12 @@ def gcr(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 @pytest.fixture
 def credential_helper(tools: Path, tmp_path: Path) -> Program:
     return Program(find("docker-credential-gcr", tools), tmp_path / "home")
+
+
+@pytest.fixture
+def trusting(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Google's libraries speak through requests, which takes a private authority from the environment; certifi's list alone otherwise."""
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    if place.ca:
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(place.ca))

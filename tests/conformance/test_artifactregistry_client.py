@@ -29,16 +29,9 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from tests.kit.places import Place
 from tests.kit.push import Document, image, push, push_blob, push_image
 
+pytestmark = pytest.mark.usefixtures("trusting")
+
 READER = "roles/artifactregistry.reader"
-
-
-@pytest.fixture(autouse=True)
-def trusting(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    """These libraries speak through requests, which takes a private authority from the environment; certifi's list alone otherwise."""
-    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy"):
-        monkeypatch.delenv(name, raising=False)
-    if place.ca:
-        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(place.ca))
 
 
 def registry(place: Place, credentials: Any) -> ArtifactRegistryClient:

@@ -19,17 +19,10 @@ from grafeas.grafeas_v1.services.grafeas.transports.rest import GrafeasRestTrans
 
 from tests.kit.places import Place
 
+pytestmark = pytest.mark.usefixtures("trusting")
+
 API = "containeranalysis.googleapis.com"
 DIGEST = "sha256:" + "d" * 64
-
-
-@pytest.fixture(autouse=True)
-def trusting(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    """These libraries speak through requests, which takes a private authority from the environment; certifi's list alone otherwise."""
-    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy"):
-        monkeypatch.delenv(name, raising=False)
-    if place.ca:
-        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(place.ca))
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ environment, so that nothing of this machine is changed.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.kit.content import complete_image
-from tests.kit.engine import Engine, EngineDidNotStart
+from tests.kit.engine import docker_of, running_engine
 from tests.kit.gcr import Gcr, GcrGCloud, installed_as_gcr
 from tests.kit.google import needs_gcloud
 from tests.kit.images import GREETING
@@ -46,22 +45,9 @@ def gcloud(gcr: Gcr, tmp_path_factory: pytest.TempPathFactory) -> GcrGCloud:
 @pytest.fixture(scope="module")
 def docker(gcr: Gcr, gcloud: GcrGCloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
     """gcloud is what it asks for credentials."""
-    if os.geteuid() != 0:
-        pytest.skip("a Docker engine needs root")
-    find("dockerd")
     find("docker-credential-gcloud")
-    engine = Engine()
-    with pytest.MonkeyPatch.context() as environment:
-        for key, value in gcr.environment.items():
-            environment.setenv(key, value)
-        try:
-            engine.start()
-        except EngineDidNotStart as error:
-            engine.stop()
-            pytest.skip(f"the Docker engine does not start here: {error}")
-    environment = {"DOCKER_HOST": engine.host, "DOCKER_BUILDKIT": "0", **gcloud.environment}
-    yield Program(find("docker"), tmp_path_factory.mktemp("docker"), environment=environment)
-    engine.stop()
+    with running_engine(gcr.environment) as engine:
+        yield docker_of(engine, tmp_path_factory.mktemp("docker"), gcloud.environment)
 
 
 def listed(docker: Program) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import pytest
 
 from roadstead import certificates
 from tests.kit.content import complete_image, is_absent
-from tests.kit.engine import Engine, EngineDidNotStart
+from tests.kit.engine import Engine, docker_of, running_engine
 from tests.kit.images import GREETING
 from tests.kit.places import PULLS, PUSHES, Place
 from tests.kit.program import Program, find
@@ -27,26 +26,14 @@ REFUSED = ("unauthorized", "denied", "401", "no basic auth credentials")
 @pytest.fixture(scope="module")
 def engine_there(place: Place) -> Iterator[Engine]:
     """The engine is what asks and checks certificates, so each place has one; certs.d would have to be in the machine's own /etc."""
-    if os.geteuid() != 0:
-        pytest.skip("a Docker engine needs root")
-    find("dockerd")
-    engine = Engine()
-    with pytest.MonkeyPatch.context() as environment:
-        for key, value in place.environment.items():
-            environment.setenv(key, value)
-        try:
-            engine.start()
-        except EngineDidNotStart as error:
-            engine.stop()
-            pytest.skip(f"the Docker engine does not start here: {error}")
-    yield engine
-    engine.stop()
+    with running_engine(place.environment) as engine:
+        yield engine
 
 
 @pytest.fixture
 def docker(engine_there: Engine, tmp_path: Path) -> Program:
     """With a home, and so a DOCKER_CONFIG, of the test's own: nobody has logged in."""
-    return Program(find("docker"), tmp_path / "docker", environment={"DOCKER_HOST": engine_there.host, "DOCKER_BUILDKIT": "0"})
+    return docker_of(engine_there, tmp_path / "docker")
 
 
 @pytest.fixture

@@ -24,18 +24,11 @@ from joserfc.jwk import KeySet
 from tests.kit.places import PULLS, PUSHES, Place
 from tests.kit.push import push_image
 
+pytestmark = pytest.mark.usefixtures("trusting")
+
 CLOUD = "https://www.googleapis.com/auth/cloud-platform"
 READ_ONLY = "https://www.googleapis.com/auth/cloud-platform.read-only"
 REGISTRY = "containerregistry.googleapis.com"
-
-
-@pytest.fixture(autouse=True)
-def trusting(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    """These libraries speak through requests, which takes a private authority from the environment; certifi's list alone otherwise."""
-    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy"):
-        monkeypatch.delenv(name, raising=False)
-    if place.ca:
-        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(place.ca))
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ the name that the user typed. (docker takes any certificate, and plain HTTP, fro
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,12 +18,12 @@ import pytest
 from roadstead import certificates
 from tests.kit.accounts import WITH_ACCOUNTS, Installation
 from tests.kit.content import complete_image
-from tests.kit.engine import Engine, EngineDidNotStart
+from tests.kit.engine import docker_of, running_engine
 from tests.kit.images import GREETING, Layout, image_layout
 from tests.kit.observed import log_lines, wait_for
-from tests.kit.program import Program, find
+from tests.kit.program import Program
 from tests.kit.server import Server
-from tests.kit.tunnel import SecureServer, Tunnel
+from tests.kit.tunnel import Tunnel, serving_securely
 
 HOST = "eu.gcr.io"
 SETTINGS = {**WITH_ACCOUNTS, "ROADSTEAD_ACCESS_LOG": "true"}
@@ -40,12 +39,8 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def secure(tmp_path_factory: pytest.TempPathFactory, authority: Path) -> Iterator[Server]:
-    options = ("--tls-cert", str(authority / "tls.pem"), "--tls-key", str(authority / "tls.key"), "--listen-http", "127.0.0.1:0")
-    server = SecureServer(tmp_path_factory.mktemp("secure") / "data", *options, env=SETTINGS)
-    try:
-        yield server.start()
-    finally:
-        server.stop()
+    with serving_securely(tmp_path_factory.mktemp("secure") / "data", authority, env=SETTINGS) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
@@ -146,20 +141,8 @@ def test_skopeo_pushes_and_pulls_with_a_folder_of_authorities(
 @pytest.fixture(scope="module")
 def trusting_docker(tunnel: Tunnel, authority: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
     """Its engine is what trusts and asks, so it gets the environment; certs.d would have to be in the machine's own /etc."""
-    if os.geteuid() != 0:
-        pytest.skip("a Docker engine needs root")
-    find("dockerd")
-    engine = Engine()
-    with pytest.MonkeyPatch.context() as environment:
-        for key, value in {**tunnel.environment, "SSL_CERT_FILE": str(authority / "ca.pem")}.items():
-            environment.setenv(key, value)
-        try:
-            engine.start()
-        except EngineDidNotStart as error:
-            engine.stop()
-            pytest.skip(f"the Docker engine does not start here: {error}")
-    yield Program(find("docker"), tmp_path_factory.mktemp("docker"), environment={"DOCKER_HOST": engine.host, "DOCKER_BUILDKIT": "0"})
-    engine.stop()
+    with running_engine({**tunnel.environment, "SSL_CERT_FILE": str(authority / "ca.pem")}) as engine:
+        yield docker_of(engine, tmp_path_factory.mktemp("docker"))
 
 
 def test_docker_pushes_to_gcr_io_and_runs_what_it_pulls(

@@ -18,13 +18,14 @@ import pytest
 
 from roadstead import certificates
 from roadstead.proxy.names import NAMES
-from tests.kit.engine import Engine, EngineDidNotStart
+from tests.kit.engine import docker_of, running_engine
 from tests.kit.google import needs_gcloud
 from tests.kit.images import GREETING, image_layout
 from tests.kit.lab import Lab, filled, gcloud_of, unaided
 from tests.kit.namespace import NamedServer, skip_unless_possible
 from tests.kit.program import Program, find
 from tests.kit.terminal import Terminal
+from tests.kit.tunnel import pair_in
 
 pytestmark = pytest.mark.slow
 
@@ -48,8 +49,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 def named(tmp_path_factory: pytest.TempPathFactory, tls: Path, tools: Path, image: tuple[Path, str]) -> Iterator[Lab]:
     """By the names, on ports 443 and 80, for whoever is inside the server's network namespace."""
     skip_unless_possible()
-    options = ("--tls-cert", str(tls / "tls.pem"), "--tls-key", str(tls / "tls.key"), "--processes", "1")
-    server = NamedServer(tmp_path_factory.mktemp("named") / "data", [*NAMES, *OWN], *options)
+    server = NamedServer(tmp_path_factory.mktemp("named") / "data", [*NAMES, *OWN], *pair_in(tls), "--processes", "1")
     crane = find("crane", tools)
     try:
         server.start()
@@ -159,14 +159,8 @@ def docker(named: Lab, terminal: Terminal, tmp_path: Path, monkeypatch: pytest.M
     wrapper.write_text(f'#!/bin/sh\nexec {" ".join(named.server.inside)} {shutil.which("dockerd")} "$@"\n')
     wrapper.chmod(0o755)
     monkeypatch.setenv("PATH", f"{wrapper.parent}:{os.environ['PATH']}")
-    engine = Engine()
-    try:
-        engine.start()
-        yield Program(find("docker"), tmp_path / "docker", environment={"DOCKER_HOST": engine.host, "DOCKER_BUILDKIT": "0"})
-    except EngineDidNotStart as error:
-        pytest.skip(f"the Docker engine does not start here: {error}")
-    finally:
-        engine.stop()
+    with running_engine() as engine:
+        yield docker_of(engine, tmp_path / "docker")
 
 
 def test_docker_pushes_to_gcr_io_and_to_a_name_of_the_operator_s(named: Lab, docker: Program, context: Path) -> None:

@@ -25,7 +25,7 @@ from tests.kit.program import Program, find
 from tests.kit.proxied import Proxied, proxied
 from tests.kit.server import Server
 from tests.kit.terminal import Terminal
-from tests.kit.tunnel import SecureServer
+from tests.kit.tunnel import pair_in, serving_securely
 
 pytestmark = pytest.mark.slow
 
@@ -46,12 +46,8 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 @pytest.fixture(scope="module")
 def elsewhere(tmp_path_factory: pytest.TempPathFactory, tls: Path) -> Iterator[Server]:
     """On ports of its own, where nobody looks for gcr.io."""
-    options = ("--tls-cert", str(tls / "tls.pem"), "--tls-key", str(tls / "tls.key"), "--listen-http", "127.0.0.1:0", "--processes", "1")
-    server = SecureServer(tmp_path_factory.mktemp("elsewhere") / "data", *options, env=WITH_ACCOUNTS)
-    try:
-        yield server.start()
-    finally:
-        server.stop()
+    with serving_securely(tmp_path_factory.mktemp("elsewhere") / "data", tls, "--processes", "1", env=WITH_ACCOUNTS) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
@@ -205,8 +201,7 @@ def test_the_proxy_ends_tls_for_a_server_without(
 ) -> None:
     """As `make run` serves. The addresses in the server's answers are https:// nevertheless: crane goes where they say for its token."""
     plain = f"http://127.0.0.1:{elsewhere.url.rpartition(':')[2]}"
-    pair = ["--tls-cert", str(tls / "tls.pem"), "--tls-key", str(tls / "tls.key")]
-    with proxied(terminal, "--server", plain, *pair) as running:
+    with proxied(terminal, "--server", plain, *pair_in(tls)) as running:
         crane.environment |= through(running, away)
         crane.run("auth", "login", "gcr.io", "-u", "oauth2accesstoken", "--password-stdin", stdin=away.token.read_bytes())
         crane.run("push", image[0], "gcr.io/my-project/by-plain:v1")

@@ -13,10 +13,20 @@ from roadstead.analysis.occurrences import Occurrences
 from roadstead.analysis.room import Analysis
 from roadstead.db.database import Database
 from tests.drivers.conftest import connection
-from tests.iam.conftest import anyio_backend, clock, database, door, installation
+from tests.iam.conftest import anyio_backend, clock, database, door, installation, owner
+from tests.kit.accounts import Installation
 from tests.kit.clock import Clock
 
-__all__ = ["anyio_backend", "clock", "connection", "database", "door", "installation"]
+__all__ = ["anyio_backend", "clock", "connection", "database", "door", "installation", "owner"]
+
+API = "containeranalysis.googleapis.com"
+
+
+@pytest.fixture
+def project(installation: Installation) -> str:
+    made = installation.project()
+    installation.enable(made, API)
+    return made
 
 
 @pytest.fixture

@@ -2,33 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 
 from tests.kit.accounts import Installation
-
-API = "containeranalysis.googleapis.com"
-
-
-@pytest.fixture
-def project(installation: Installation) -> str:
-    made = installation.project()
-    installation.enable(made, API)
-    return made
-
-
-@pytest.fixture
-def owner(installation: Installation) -> Iterator[httpx.Client]:
-    with installation.client(installation.owner_token) as client:
-        yield client
-
-
-def ok(response: httpx.Response) -> Any:
-    assert 200 == response.status_code, response.text
-    return response.json()
+from tests.kit.replies import ok
 
 
 def make(owner: httpx.Client, project: str, note: str = "signed", **body: Any) -> Any:

@@ -2,35 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 
+from tests.containeranalysis.conftest import API
 from tests.kit.accounts import Installation
+from tests.kit.replies import ok
 
-API = "containeranalysis.googleapis.com"
 DIGEST = "sha256:" + "d" * 64
 OTHER = "sha256:" + "e" * 64
-
-
-@pytest.fixture
-def project(installation: Installation) -> str:
-    made = installation.project()
-    installation.enable(made, API)
-    return made
-
-
-@pytest.fixture
-def owner(installation: Installation) -> Iterator[httpx.Client]:
-    with installation.client(installation.owner_token) as client:
-        yield client
-
-
-def ok(response: httpx.Response) -> Any:
-    assert 200 == response.status_code, response.text
-    return response.json()
 
 
 def note(owner: httpx.Client, project: str, name: str = "signed", **body: Any) -> str:

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from roadstead.db.database import Database
@@ -23,6 +24,11 @@ from tests.kit.clock import Clock
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     with installed(tmp_path_factory.mktemp("accounts") / "data") as found:
         yield found
+
+
+@pytest.fixture
+def owner(installation: Installation) -> httpx.Client:
+    return installation.owner
 
 
 @pytest.fixture

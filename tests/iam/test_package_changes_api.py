@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import httpx
 import pytest
 
 from tests.kit.accounts import Installation
 from tests.kit.push import Document, index, push, push_image
+from tests.kit.replies import ok, refusal
 
 REPO_ADMIN, WRITER = "roles/artifactregistry.repoAdmin", "roles/artifactregistry.writer"
 
@@ -34,33 +34,9 @@ class Shelf:
 
 
 @pytest.fixture
-def owner(installation: Installation) -> httpx.Client:
-    return installation.owner
-
-
-@pytest.fixture
 def shelf(installation: Installation) -> Shelf:
     project = installation.project()
     return Shelf(project, *(push_image(installation.owner, f"{project}/team/app", tag) for tag in ("v1", "v2")))
-
-
-def ok(response: httpx.Response) -> dict[str, Any]:
-    assert 200 == response.status_code, response.text
-    found: dict[str, Any] = response.json()
-    return found
-
-
-def refusal(response: httpx.Response) -> tuple[int, str]:
-    return response.status_code, response.json()["error"]["status"]
-
-
-def member(installation: Installation, project: str, role: str) -> httpx.Client:
-    """A new service account with this role on the project."""
-    email = installation.account(project, role.rpartition(".")[2].rpartition("/")[2].lower() + "-account")
-    installation.grant(project, role, f"serviceAccount:{email}")
-    body = {"scope": ["https://www.googleapis.com/auth/cloud-platform"]}
-    made = ok(installation.owner.post(f"/v1/projects/-/serviceAccounts/{email}:generateAccessToken", json=body))
-    return installation.client(made["accessToken"])
 
 
 def digest_of(owner: httpx.Client, shelf: Shelf, reference: str) -> str:
@@ -153,19 +129,19 @@ def test_an_operation_is_answered_again_to_those_who_may_see_it(shelf: Shelf, in
     assert operation == ok(owner.get(path))
     for other in (path[:-1], path.replace(shelf.project, elsewhere), path.replace("/ar.", "/acf.")):
         assert (404, "NOT_FOUND") == refusal(owner.get(other))
-    with member(installation, elsewhere, "roles/owner") as stranger:
+    with installation.client(installation.robot(elsewhere, "roles/owner")) as stranger:
         assert (404, "NOT_FOUND") == refusal(stranger.get(path))
 
 
 def test_who_may_only_write_makes_and_moves_tags_and_deletes_nothing(shelf: Shelf, installation: Installation) -> None:
     """Artifact Registry, Access control: Artifact Registry Writer has tags.create and tags.update, and no delete."""
     version = shelf.version(shelf.second)
-    with member(installation, shelf.project, WRITER) as writer:
+    with installation.client(installation.robot(shelf.project, WRITER)) as writer:
         ok(writer.post(shelf.path("/tags"), params={"tagId": "latest"}, json={"version": version}))
         ok(writer.patch(shelf.path("/tags/v1"), json={"version": version}))
         for path in ("/tags/v1", f"/versions/{shelf.first.digest}", ""):
             assert (403, "PERMISSION_DENIED") == refusal(writer.delete(shelf.path(path)))
-    with member(installation, shelf.project, REPO_ADMIN) as admin:
+    with installation.client(installation.robot(shelf.project, REPO_ADMIN)) as admin:
         ok(admin.delete(shelf.path("/tags/v1")))
         ok(admin.delete(shelf.path(f"/versions/{shelf.first.digest}")))
 
@@ -174,7 +150,7 @@ def test_rights_on_one_package_change_one_package(shelf: Shelf, installation: In
     """And ask again for what was begun there."""
     other = push_image(owner, f"{shelf.project}/team/other")
     elsewhere = shelf.path().replace("team%2Fapp", "team%2Fother")
-    with member(installation, shelf.project, "roles/browser") as robot:
+    with installation.client(installation.robot(shelf.project, "roles/browser")) as robot:
         policy = {
             "bindings": [{"role": REPO_ADMIN, "members": [f"serviceAccount:browser-account@{shelf.project}.iam.gserviceaccount.com"]}]
         }

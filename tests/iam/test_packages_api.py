@@ -12,6 +12,7 @@ import pytest
 
 from tests.kit.accounts import Installation
 from tests.kit.push import Document, image, push, push_blob, push_image
+from tests.kit.replies import ok, refusal
 
 READER = "roles/artifactregistry.reader"
 
@@ -44,17 +45,6 @@ def shelf(installation: Installation) -> Shelf:
     return Shelf(project, sorted(both, key=lambda each: each.digest), app, elsewhere)
 
 
-@pytest.fixture
-def owner(installation: Installation) -> httpx.Client:
-    return installation.owner
-
-
-def ok(response: httpx.Response) -> dict[str, Any]:
-    assert 200 == response.status_code, response.text
-    found: dict[str, Any] = response.json()
-    return found
-
-
 def pages(client: httpx.Client, path: str, field: str, size: int, **parameters: str) -> Iterator[list[dict[str, Any]]]:
     token = ""
     while True:
@@ -63,15 +53,6 @@ def pages(client: httpx.Client, path: str, field: str, size: int, **parameters: 
         token = answer.get("nextPageToken", "")
         if not token:
             return
-
-
-def token_of(owner: httpx.Client, email: str) -> str:
-    body = {"scope": ["https://www.googleapis.com/auth/cloud-platform"]}
-    return str(ok(owner.post(f"/v1/projects/-/serviceAccounts/{email}:generateAccessToken", json=body))["accessToken"])
-
-
-def refusal(response: httpx.Response) -> tuple[int, str]:
-    return response.status_code, response.json()["error"]["status"]
 
 
 def test_packages_are_listed_in_pages(shelf: Shelf, owner: httpx.Client) -> None:
@@ -215,7 +196,7 @@ def test_a_page_token_leads_nowhere_else(shelf: Shelf, installation: Installatio
     push_image(owner, f"{mine}/own")
     email = installation.account(mine)
     installation.grant(mine, READER, f"serviceAccount:{email}")
-    with installation.client(token_of(owner, email)) as robot:
+    with installation.client(installation.token_of(email)) as robot:
         for name in (f"{shelf.project}/nginx", f"{shelf.project}/", "", f"{mine}/", "\U0010ffff"):
             for field in ("packages", "dockerImages"):
                 token = base64.b64encode(f"{name} sha256:".encode()).decode()
@@ -228,7 +209,7 @@ def test_rights_on_one_package_show_one_package(shelf: Shelf, installation: Inst
     email = installation.account(shelf.project, "one-package")
     policy = {"policy": {"bindings": [{"role": READER, "members": [f"serviceAccount:{email}"]}]}}
     assert 200 == owner.post(shelf.path("packages/team%2Fapp:setIamPolicy"), json=policy).status_code
-    with installation.client(token_of(owner, email)) as robot:
+    with installation.client(installation.token_of(email)) as robot:
         assert 1 == len(ok(robot.get(shelf.path("packages/team%2Fapp/versions")))["versions"])
         assert 1 == len(ok(robot.get(shelf.path("packages/team%2Fapp/tags")))["tags"])
         ok(robot.get(shelf.path(f"dockerImages/team%2Fapp@{shelf.app.digest}")))
@@ -245,7 +226,7 @@ def test_a_condition_takes_packages_out_of_the_lists(shelf: Shelf, installation:
     policy = {**read, "version": 3, "bindings": [*read["bindings"], binding]}
     assert 200 == owner.post(f"/v1/projects/{shelf.project}:setIamPolicy", json={"policy": policy}).status_code
     inside = base64.b64encode(f"{shelf.project}/nginx sha256:".encode()).decode()
-    with installation.client(token_of(owner, email)) as robot:
+    with installation.client(installation.token_of(email)) as robot:
         for field in ("packages", "dockerImages"):
             for size in (1, 100):
                 found = [each["name"] for page in pages(robot, shelf.path(field), field, size) for each in page]

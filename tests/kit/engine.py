@@ -8,9 +8,14 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import pytest
+
+from tests.kit.program import Program, find
 
 STARTUP_SECONDS = 40
 STOP_SECONDS = 20
@@ -85,3 +90,28 @@ class Engine:
         """What is still mounted below the folder, innermost first."""
         mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
         return sorted((mount for mount in mounts if mount.startswith(f"{self.folder}/")), key=len, reverse=True)
+
+
+@contextmanager
+def running_engine(environment: Mapping[str, str] | None = None) -> Iterator[Engine]:
+    """Skips the test where no engine can run. The engine is what asks registries and checks certificates, so it gets the environment."""
+    if os.geteuid() != 0:
+        pytest.skip("a Docker engine needs root")
+    find("dockerd")
+    engine = Engine()
+    try:
+        with pytest.MonkeyPatch.context() as patched:
+            for key, value in (environment or {}).items():
+                patched.setenv(key, value)
+            try:
+                engine.start()
+            except EngineDidNotStart as error:
+                pytest.skip(f"the Docker engine does not start here: {error}")
+        yield engine
+    finally:
+        engine.stop()
+
+
+def docker_of(engine: Engine, folder: Path, environment: Mapping[str, str] | None = None) -> Program:
+    """The classic builder: BuildKit needs a plugin that Debian's packages do not bring."""
+    return Program(find("docker"), folder, environment={"DOCKER_HOST": engine.host, "DOCKER_BUILDKIT": "0", **(environment or {})})

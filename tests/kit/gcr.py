@@ -28,7 +28,7 @@ import httpx
 from roadstead import certificates
 from tests.kit.accounts import WITH_ACCOUNTS, Installation, installed
 from tests.kit.google import GCloud
-from tests.kit.tunnel import SecureServer, Tunnel, join
+from tests.kit.tunnel import Tunnel, join, serving_securely
 
 QUIET_SECONDS = 90
 APIS = (
@@ -148,12 +148,7 @@ def installed_as_gcr(transport: str, folder: Path) -> Iterator[Gcr]:
             way.close()
         return
     certificates.self_signed(folder / "tls", [])
-    options = ("--tls-cert", str(folder / "tls/tls.pem"), "--tls-key", str(folder / "tls/tls.key"), "--listen-http", "127.0.0.1:0")
-    server = SecureServer(folder / "data", *options, env=WITH_ACCOUNTS)
-    try:
-        server.start()
+    with serving_securely(folder / "data", folder / "tls", env=WITH_ACCOUNTS) as server:
         way = Tunnel(server.port)
         yield Gcr(Installation(server), "", way, folder / "tls/ca.pem")
         way.close()
-    finally:
-        server.stop()

@@ -21,7 +21,7 @@ from tests.kit.accounts import WITH_ACCOUNTS, Installation, installed
 from tests.kit.program import Program
 from tests.kit.push import push_image
 from tests.kit.site import PASSWORD, Browser
-from tests.kit.tunnel import SecureServer, Tunnel
+from tests.kit.tunnel import Tunnel, serving_securely
 
 HOST = "registry.example.com"
 HOSTS = [f"--host={name}" for name in (HOST, "localhost", "127.0.0.1")]
@@ -79,7 +79,7 @@ class Place:
         return json.dumps(self.key(self.account(project, *roles)))
 
     def token_of(self, project: str, *roles: str) -> str:
-        return self.installation.token(f"serviceAccount:{self.account(project, *roles)}")
+        return self.installation.token_of(self.account(project, *roles))
 
     def person(self) -> str:
         """The address of an owner with PASSWORD, who came in by the link that `roadstead admin owner` prints."""
@@ -115,13 +115,8 @@ def placed(transport: str, folder: Path) -> Iterator[Place]:
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert made.returncode == 0, made.stderr
-    options = ("--tls-cert", str(tls / "tls.pem"), "--tls-key", str(tls / "tls.key"), "--listen-http", "127.0.0.1:0")
-    server = SecureServer(folder / "data", *options, env=WITH_ACCOUNTS)
-    try:
-        server.start()
+    with serving_securely(folder / "data", tls, env=WITH_ACCOUNTS) as server:
         tunnel = Tunnel(server.port)
         environment = {**tunnel.environment, "SSL_CERT_FILE": str(tls / "ca.pem")}
         yield Place(Installation(server), HOST, f"https://localhost:{server.port}", tls / "ca.pem", environment)
         tunnel.close()
-    finally:
-        server.stop()

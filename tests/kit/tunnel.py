@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import socket
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from tests.kit.server import Server
 
@@ -15,6 +17,22 @@ class SecureServer(Server):
     @property
     def url(self) -> str:
         return (self.data.parent / f"{self.data.name}.ready").read_text().split()[1]
+
+
+def pair_in(tls: Path) -> list[str]:
+    """Options with the certificate and key that `roadstead tls self-signed` left in this folder."""
+    return ["--tls-cert", str(tls / "tls.pem"), "--tls-key", str(tls / "tls.key")]
+
+
+@contextmanager
+def serving_securely(data: Path, tls: Path, *options: str, env: dict[str, str] | None = None) -> Iterator[SecureServer]:
+    """tls is as in pair_in; server.port is that of HTTPS."""
+    server = SecureServer(data, *pair_in(tls), "--listen-http", "127.0.0.1:0", *options, env=env)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
 
 
 class Tunnel:

@@ -21,7 +21,7 @@ from tests.kit.push import push_image
 from tests.kit.raw import Raw, Reply
 from tests.kit.server import Server
 from tests.kit.terminal import Terminal
-from tests.kit.tunnel import SecureServer
+from tests.kit.tunnel import serving_securely
 
 OPEN = {"ROADSTEAD_ACCOUNTS": "false"}
 
@@ -35,18 +35,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def pair(folder: Path) -> list[str]:
-    return ["--tls-cert", str(folder / "tls.pem"), "--tls-key", str(folder / "tls.key")]
-
-
-@pytest.fixture(scope="module")
-def secure(tmp_path_factory: pytest.TempPathFactory, pair: list[str]) -> Iterator[Server]:
-    options = [*pair, "--listen-http", "127.0.0.1:0", "--processes", "1"]
-    server = SecureServer(tmp_path_factory.mktemp("secure") / "data", *options, env=OPEN)
-    try:
-        yield server.start()
-    finally:
-        server.stop()
+def secure(tmp_path_factory: pytest.TempPathFactory, folder: Path) -> Iterator[Server]:
+    with serving_securely(tmp_path_factory.mktemp("secure") / "data", folder, "--processes", "1", env=OPEN) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")

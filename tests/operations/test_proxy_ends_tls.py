@@ -16,6 +16,7 @@ from tests.kit.proxied import Proxied, proxied, through, to_the_end, trusting, t
 from tests.kit.push import digest, push_image
 from tests.kit.server import Server
 from tests.kit.terminal import Terminal
+from tests.kit.tunnel import pair_in
 
 
 @pytest.fixture(scope="module")
@@ -27,14 +28,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def pair(folder: Path) -> list[str]:
-    return ["--tls-cert", str(folder / "tls.pem"), "--tls-key", str(folder / "tls.key")]
-
-
-@pytest.fixture(scope="module")
-def ending(server: Server, pair: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxied]:
+def ending(server: Server, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxied]:
     terminal = Terminal(tmp_path_factory.mktemp("home"))
-    with proxied(terminal, "--server", server.url, *pair) as running:
+    with proxied(terminal, "--server", server.url, *pair_in(folder)) as running:
         yield running
 
 

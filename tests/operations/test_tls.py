@@ -31,6 +31,7 @@ from tests.kit.observed import children, log_lines, wait_for
 from tests.kit.push import digest, push_blob, push_image
 from tests.kit.raw import Raw, request
 from tests.kit.server import Server, serving
+from tests.kit.tunnel import pair_in
 
 SECONDS = 30
 OPEN = {"ROADSTEAD_ACCOUNTS": "false"}  # who may do what is another matter
@@ -45,7 +46,7 @@ class Files:
 
     @property
     def options(self) -> list[str]:
-        return ["--tls-cert", str(self.folder / "tls.pem"), "--tls-key", str(self.folder / "tls.key")]
+        return pair_in(self.folder)
 
     def trusting(self) -> ssl.SSLContext:
         """A client that trusts the private authority and nobody else, and takes nothing that RFC 5280 forbids."""

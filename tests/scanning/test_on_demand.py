@@ -12,6 +12,7 @@ import pytest
 from roadstead.scanning.on_demand import MOST_PACKAGES
 from tests.kit import scanned
 from tests.kit.accounts import Installation
+from tests.kit.replies import ok, refusal
 
 API = "ondemandscanning.googleapis.com"
 DEBIAN, UBUNTU, ALPINE = "cpe:/o:debian:debian_linux:12", "cpe:/o:canonical:ubuntu_linux:22.04", "cpe:/o:alpine:alpine_linux:3.18"
@@ -46,9 +47,7 @@ def ended(client: httpx.Client, name: str, version: str = "v1") -> dict[str, Any
     """The operation of this name when it is done."""
     deadline = time.monotonic() + WAIT_SECONDS
     while time.monotonic() < deadline:
-        response = client.get(f"/{version}/{name}")
-        assert 200 == response.status_code, response.text
-        operation: dict[str, Any] = response.json()
+        operation: dict[str, Any] = ok(client.get(f"/{version}/{name}"))
         if operation.get("done"):
             return operation
         time.sleep(0.1)
@@ -57,15 +56,11 @@ def ended(client: httpx.Client, name: str, version: str = "v1") -> dict[str, Any
 
 def scan(client: httpx.Client, project: str, packages: list[Package], **more: Any) -> str:
     """The name of a scan that has ended well."""
-    response = ask(client, project, packages, **more)
-    assert 200 == response.status_code, response.text
-    return str(ended(client, response.json()["name"])["response"]["scan"])
+    return str(ended(client, ok(ask(client, project, packages, **more))["name"])["response"]["scan"])
 
 
 def page(client: httpx.Client, name: str, **parameters: Any) -> dict[str, Any]:
-    response = client.get(f"/v1/{name}/vulnerabilities", params=parameters)
-    assert 200 == response.status_code, response.text
-    found: dict[str, Any] = response.json()
+    found: dict[str, Any] = ok(client.get(f"/v1/{name}/vulnerabilities", params=parameters))
     return found
 
 
@@ -74,20 +69,6 @@ def found(client: httpx.Client, project: str, packages: list[Package], **more: A
     occurrences = page(client, scan(client, project, packages, **more)).get("occurrences", [])
     said = [each["vulnerability"] for each in occurrences]
     return [(each["shortDescription"], each["packageIssue"][0]["affectedPackage"], each["effectiveSeverity"]) for each in said]
-
-
-def member(installation: Installation, project: str, role: str) -> httpx.Client:
-    """A new service account with this role on the project."""
-    email = installation.account(project, role.rpartition(".")[2].rpartition("/")[2] + "-account")
-    installation.grant(project, role, f"serviceAccount:{email}")
-    body = {"scope": ["https://www.googleapis.com/auth/cloud-platform"]}
-    made = installation.owner.post(f"/v1/projects/-/serviceAccounts/{email}:generateAccessToken", json=body)
-    assert 200 == made.status_code, made.text
-    return installation.client(made.json()["accessToken"])
-
-
-def refusal(response: httpx.Response) -> tuple[int, str]:
-    return response.status_code, response.json()["error"]["status"]
 
 
 @pytest.mark.parametrize("version", ["v1", "v1beta1"])
@@ -317,8 +298,8 @@ def test_a_scan_is_its_project_s(advised: Installation, owner: httpx.Client, pro
     begun = ask(owner, project, [OPENSSL]).json()["name"]
     ended(owner, begun)
     listing = f"/v1/{begun.replace('/operations/', '/scans/')}/vulnerabilities"
-    clients = {role: member(advised, project, role) for role in ("roles/viewer", ADMIN, "roles/browser")}
-    stranger = member(advised, other, "roles/owner")
+    clients = {role: advised.client(advised.robot(project, role)) for role in ("roles/viewer", ADMIN, "roles/browser")}
+    stranger = advised.client(advised.robot(other, "roles/owner"))
 
     for path in (f"/v1/{begun}", listing):
         assert (404, "NOT_FOUND") == refusal(owner.get(path.replace(project, other)))
