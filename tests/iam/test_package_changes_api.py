@@ -150,10 +150,10 @@ def test_rights_on_one_package_change_one_package(shelf: Shelf, installation: In
     """And ask again for what was begun there."""
     other = push_image(owner, f"{shelf.project}/team/other")
     elsewhere = shelf.path().replace("team%2Fapp", "team%2Fother")
-    with installation.client(installation.robot(shelf.project, "roles/browser")) as robot:
-        policy = {
-            "bindings": [{"role": REPO_ADMIN, "members": [f"serviceAccount:browser-account@{shelf.project}.iam.gserviceaccount.com"]}]
-        }
+    email = installation.account(shelf.project, "keeper")
+    installation.grant(shelf.project, "roles/browser", f"serviceAccount:{email}")
+    with installation.client(installation.token_of(email)) as robot:
+        policy = {"bindings": [{"role": REPO_ADMIN, "members": [f"serviceAccount:{email}"]}]}
         ok(owner.post(shelf.path(":setIamPolicy"), json={"policy": policy}))
 
         operation = ok(robot.delete(shelf.path(f"/versions/{shelf.first.digest}"), params={"force": "true"}))
