@@ -21,8 +21,9 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, BinaryIO
 
-import zstandard
+from backports import zstd
 from isal import igzip_lib
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -61,7 +62,8 @@ def make_layer(folder: Path, mib: int) -> dict[str, Path]:
     with plain.open("rb") as source, gzip.open(layers["gzip"], "wb", 6) as target:
         shutil.copyfileobj(source, target, CHUNK)
     with plain.open("rb") as source, layers["zstd"].open("wb") as target:
-        zstandard.ZstdCompressor(level=3).copy_stream(source, target)
+        with zstd.ZstdFile(target, "w", level=3) as packing:
+            shutil.copyfileobj(source, packing, CHUNK)
     return layers
 
 
@@ -71,13 +73,16 @@ def unpacked(path: Path) -> Iterator[bytes]:
         magic = file.read(4)
         file.seek(0)
         if magic.startswith(b"\x1f\x8b"):
-            decompressor = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)
-            while not decompressor.eof:
-                yield decompressor.decompress(file.read(CHUNK) if decompressor.needs_input else b"", CHUNK)
+            yield from stream(igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP), file)
         elif magic == b"\x28\xb5\x2f\xfd":
-            yield from iter(lambda reader=zstandard.ZstdDecompressor().stream_reader(file): reader.read(CHUNK), b"")
+            yield from stream(zstd.ZstdDecompressor(), file)
         else:
             yield from iter(lambda: file.read(CHUNK), b"")
+
+
+def stream(decompressor: Any, file: BinaryIO) -> Iterator[bytes]:
+    while not decompressor.eof:
+        yield decompressor.decompress(file.read(CHUNK) if decompressor.needs_input else b"", CHUNK)
 
 
 def cpu_seconds(call: Callable[[], object]) -> float:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from functools import partial
 
 import pytest
-import zstandard
+from backports import zstd
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -36,7 +36,7 @@ def names(index: LayerIndex) -> set[str]:
 def zstd_frames(data: bytes) -> bytes:
     """Frames as chunked layers have them: several, and one to skip at the end."""
     middle = len(data) // 2
-    frames = [zstandard.compress(part) for part in (data[:middle], data[middle:])]
+    frames = [zstd.compress(part) for part in (data[:middle], data[middle:])]
     return b"".join(frames) + b"\x50\x2a\x4d\x18" + (5).to_bytes(4, "little") + b"index"
 
 
@@ -45,7 +45,7 @@ PACKINGS: dict[str, Callable[[bytes], bytes]] = {
     "gzip": gzip.compress,
     "gzip in two parts": lambda data: gzip.compress(data[:700]) + gzip.compress(data[700:]),
     "gzip padded with zeros": lambda data: gzip.compress(data) + bytes(512),
-    "zstd": zstandard.compress,
+    "zstd": zstd.compress,
     "zstd in frames": zstd_frames,
     "bzip2": bz2.compress,
     "xz": lzma.compress,
@@ -245,12 +245,20 @@ def bomb(size: int) -> bytes:
     return layer({"zeros": bytes(size)})
 
 
-@pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress, lzma.compress], ids=["gzip", "zstd", "xz"])
+@pytest.mark.parametrize("pack", [gzip.compress, zstd.compress, lzma.compress], ids=["gzip", "zstd", "xz"])
 def test_a_bomb_is_refused_before_it_is_unpacked(pack: Callable[[bytes], bytes]) -> None:
     packed = pack(bomb(24 * MIB))
 
     with pytest.raises(ScanFailed, match="bomb"):
         scan_layer(io.BytesIO(packed))
+
+
+def test_no_archive_says_how_much_memory_its_unpacking_takes() -> None:
+    """A frame of zstd that asks for 256 MiB, in which its one block is empty."""
+    frame = b"\x28\xb5\x2f\xfd" + bytes([0, (28 - 10) << 3]) + b"\x01\0\0"
+
+    with pytest.raises(ScanFailed, match="memory"):
+        scan_layer(io.BytesIO(frame))
 
 
 PAST = {

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-import zstandard
+from backports import zstd
 
 from tests.kit import scanned
 from tests.kit.accounts import Installation
@@ -268,7 +268,7 @@ def test_layers_may_be_packed_in_any_way(owner: httpx.Client, watched: str) -> N
     plain = layer(system | {"how": watched})
     packed = {
         "plain": (plain, TAR),
-        "zstd": (zstandard.compress(plain), f"{TAR}+zstd"),
+        "zstd": (zstd.compress(plain), f"{TAR}+zstd"),
         "large": (gzip.compress(layer(system | {"big": os.urandom(300_000)})), f"{TAR}+gzip"),
     }
     for name, (content, media_type) in packed.items():

@@ -7,7 +7,7 @@ import lzma
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
-import zstandard
+from backports import zstd
 from isal import igzip_lib
 
 from roadstead.errors import ScanFailed
@@ -19,7 +19,6 @@ RATIO_FREE_BYTES = 16 * MIB
 _SKIPPABLE = range(0x184D2A50, 0x184D2A60)
 _ISAL_ERROR: type[Exception] = igzip_lib.error  # type: ignore[assignment]
 _XZ_MEMORY_BYTES = 128 * MIB
-_ZSTD_BYTES = 8192
 _MAGIC_BYTES = 6
 
 
@@ -30,7 +29,7 @@ class Readable(Protocol):
 
 
 class _Decompressor(Protocol):
-    """What bz2, lzma and isal give alike: one stream of a file that may hold several."""
+    """What bz2, lzma, isal and zstd give alike: one stream of a file that may hold several."""
 
     @property
     def eof(self) -> bool: ...
@@ -58,11 +57,8 @@ def unpacked(stream: Readable, limits: Limits) -> Iterator[bytes]:
     while len(head) < _MAGIC_BYTES and (more := stream.read(CHUNK_BYTES)):
         head += more
     packed = _Counted(stream, head)
-    if head.startswith(b"\x28\xb5\x2f\xfd") or int.from_bytes(head[:4], "little") in _SKIPPABLE:
-        pieces = _zstd(packed, limits)
-    else:
-        new = next((new for magic, new in _MAGICS if head.startswith(magic)), None)
-        pieces = iter(lambda: packed.read(CHUNK_BYTES), b"") if new is None else _streams(packed, new)
+    new = _decompressor(head, limits)
+    pieces = iter(lambda: packed.read(CHUNK_BYTES), b"") if new is None else _streams(packed, new)
     total = 0
     for piece in pieces:
         total += len(piece)
@@ -71,6 +67,13 @@ def unpacked(stream: Readable, limits: Limits) -> Iterator[bytes]:
         if total > RATIO_FREE_BYTES and total > packed.count * limits.ratio:
             raise ScanFailed(f"the layer unpacks to over {limits.ratio} times its size, as only a decompression bomb does")
         yield piece
+
+
+def _decompressor(head: bytes, limits: Limits) -> Callable[[], _Decompressor] | None:
+    if head.startswith(b"\x28\xb5\x2f\xfd") or int.from_bytes(head[:4], "little") in _SKIPPABLE:
+        options: dict[int, int] = {zstd.DecompressionParameter.window_log_max: limits.zstd_window_bytes.bit_length() - 1}
+        return lambda: zstd.ZstdDecompressor(options=options)
+    return next((new for magic, new in _MAGICS if head.startswith(magic)), None)
 
 
 class _Counted:
@@ -105,27 +108,5 @@ def _streams(packed: _Counted, new: Callable[[], _Decompressor]) -> Iterator[byt
                 data = packed.read(CHUNK_BYTES) if decompressor.needs_input else b""
                 if decompressor.needs_input and not data:
                     raise ScanFailed("the layer ends in the middle of its compressed data; push it again")
-    except (_ISAL_ERROR, OSError, EOFError, lzma.LZMAError, ValueError) as error:
-        raise ScanFailed(f"the layer's compressed data is damaged: {error}") from error
-
-
-def _zstd(packed: _Counted, limits: Limits) -> Iterator[bytes]:
-    # This interface tells the end of a frame from the end of the file, but not how much it will give: 8 KiB can give 256 MiB at most.
-    new = zstandard.ZstdDecompressor(max_window_size=limits.zstd_window_bytes).decompressobj
-    try:
-        decompressor, data, finished = new(), packed.read(_ZSTD_BYTES), True
-        while data:
-            gathered, size = [], 0
-            while data and size < CHUNK_BYTES // 2:
-                piece = decompressor.decompress(data)
-                gathered.append(piece)
-                size += len(piece)
-                data, finished = b"", decompressor.eof
-                if finished:
-                    data, decompressor = decompressor.unused_data, new()
-                data = data or packed.read(_ZSTD_BYTES)
-            yield b"".join(gathered)
-        if not finished:
-            raise ScanFailed("the layer ends in the middle of its compressed data; push it again")
-    except (zstandard.ZstdError, MemoryError) as error:
+    except (_ISAL_ERROR, zstd.ZstdError, OSError, EOFError, lzma.LZMAError, ValueError, MemoryError) as error:
         raise ScanFailed(f"the layer's compressed data is damaged or needs too much memory: {error}") from error

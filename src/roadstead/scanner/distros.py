@@ -12,18 +12,14 @@ from collections.abc import Callable
 
 from roadstead.scanner.inventory import Distro
 
-_NAMES = frozenset({"os-release", "lsb-release", "alpine-release", "debian_version"})
+NAMES = frozenset({"os-release", "lsb-release", "alpine-release", "debian_version"})
+"""Of the files, wherever they are: `etc/os-release` is often a link, and not always to `usr/lib/os-release`."""
 
 _NUMBERED = re.compile(r"(\d{1,4})(?:\.(\d{1,4}))?")
 _ID = re.compile(r"[a-z0-9._-]{1,64}")
 
 # Only systems whose VERSION_ID says the release in full; others are told by name so that they can be called unsupported.
 _CODENAMES = {"jessie": "8", "stretch": "9", "buster": "10", "bullseye": "11", "bookworm": "12", "trixie": "13", "forky": "14"}
-
-
-def required(path: str) -> bool:
-    """Wherever it is: `etc/os-release` is often a link, and not always to `usr/lib/os-release`."""
-    return path.rpartition("/")[2] in _NAMES
 
 
 def detect(read: Callable[[str], str | None]) -> Distro | None:

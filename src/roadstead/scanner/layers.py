@@ -84,6 +84,10 @@ def path_key(path: str) -> bytes:
 def parser_of(path: str) -> Parse | None:
     """What reads this file, by its path; None if it is none of ours. Programs of Go are told by their content."""
     folder, _, name = path.rpartition("/")
+    return _parser(path, folder, name)
+
+
+def _parser(path: str, folder: str, name: str) -> Parse | None:
     system = _BY_NAME.get(name) or _BY_SUFFIX.get(name.rpartition(".")[2])
     if system is None and folder.endswith("status.d"):
         system = dpkg
@@ -94,7 +98,7 @@ class Content(Protocol):
     """The bytes of the file at hand."""
 
     def read(self) -> bytes: ...
-    def pieces(self) -> Iterator[bytes]: ...
+    def pieces(self) -> Iterator[bytes | memoryview]: ...
 
 
 class Scan:
@@ -119,7 +123,8 @@ class Scan:
         elif member.kind == FOLDER:
             self._folder(path)
         elif path:
-            self._forget(path)
+            if path in self._entries or self._paths.has_under(path):
+                self._forget(path)
             entry = self._entry(path, member, content)
             if entry is None:
                 self._replaced.add(path_key(path))
@@ -148,13 +153,14 @@ class Scan:
         return self._file(path, member, content) if member.kind == FILE else None
 
     def _file(self, path: str, member: Member, content: Content) -> File | None:
-        if parse := parser_of(path):
+        folder, _, name = path.rpartition("/")
+        if parse := _parser(path, folder, name):
             most = self._limits.file_bytes if parse in _LARGE else self._limits.listing_bytes
             if member.sparse or member.size > most:
                 self._note(f"{path} was not read: it is {'sparse' if member.sparse else 'too large'}")
                 return File(path)
             return self._found(path, parse(path, content.read()))
-        if distros.required(path):
+        if name in distros.NAMES:
             small = not member.sparse and member.size <= self._limits.text_bytes
             return File(path, (), content.read().decode("utf-8", "replace") if small else "")
         if golang.required(path, member.mode, member.size) and not member.sparse and (found := golang.parse(path, content.pieces())):
@@ -221,7 +227,7 @@ def folders_above(path: str) -> list[str]:
 
 
 def _is_ours(path: str) -> bool:
-    return distros.required(path) or parser_of(path) is not None
+    return path.rpartition("/")[2] in distros.NAMES or parser_of(path) is not None
 
 
 class _Stream:

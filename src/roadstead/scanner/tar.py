@@ -78,8 +78,9 @@ class Archive:
                 # Global extensions carry comments, e.g. git's commit; container runtimes skip them too.
                 self._begin(size)
                 continue
-            member = _member(header, size, extended)
-            extended = {}
+            member = _member(header, flag, size, extended)
+            if extended:
+                extended = {}
             if flag == b"S":
                 self._skip_sparse_map(header)
             self._begin(member.size if member.kind == FILE or flag not in _KINDS else 0)
@@ -93,12 +94,12 @@ class Archive:
         self._left = 0
         return data
 
-    def pieces(self) -> Iterator[bytes]:
-        """The content of the entry at hand in pieces; what is not taken is skipped."""
+    def pieces(self) -> Iterator[memoryview]:
+        """The content of the entry at hand in pieces, of which no bytes are copied; what is not taken is skipped."""
         while self._left:
             if self._at == len(self._piece):
                 self._next_piece()
-            piece = self._piece[self._at : self._at + self._left] if self._at or self._left < len(self._piece) else self._piece
+            piece = memoryview(self._piece)[self._at : self._at + self._left]
             self._at += len(piece)
             self._left -= len(piece)
             yield piece
@@ -182,10 +183,10 @@ class Archive:
             self.size_bytes += len(piece)
 
 
-def _member(header: bytes, size: int, extended: dict[str, str]) -> Member:
-    kind = _KINDS.get(header[156:157], DEVICE)
+def _member(header: bytes, flag: bytes, size: int, extended: dict[str, str]) -> Member:
+    kind = _KINDS.get(flag, DEVICE)
     path = target = ""
-    sparse = header[156:157] == b"S"
+    sparse = flag == b"S"
     if extended:
         path = extended.get("GNU.sparse.name") or extended.get("path", "")
         target = extended.get("linkpath", "")
@@ -193,7 +194,8 @@ def _member(header: bytes, size: int, extended: dict[str, str]) -> Member:
         if "size" in extended:
             size = _decimal(extended["size"])
     if not path:
-        path = _text(header[: header.find(0, 0, 100) if 0 in header[:100] else 100])
+        end = header.find(0, 0, 100)
+        path = _text(header[: end if end >= 0 else 100])
         # Only POSIX headers have a prefix; GNU's have times in its place.
         if header[345] and header[257:263] == b"ustar\0":
             path = f"{_text(header[345:500].split(bytes(1), 1)[0])}/{path}"

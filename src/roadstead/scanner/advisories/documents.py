@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
 
-import zstandard
+from backports import zstd
 
 from roadstead.errors import FeedInvalid
 from roadstead.scanner.advisories.zips import members
@@ -130,8 +130,7 @@ def _unpacked(file: IO[bytes], start: bytes) -> IO[bytes]:
     if start == b"\xfd7zXZ\x00":
         return cast(IO[bytes], io.BufferedReader(_Xz(file)))
     if start[:4] == b"\x28\xb5\x2f\xfd":
-        unpacker = zstandard.ZstdDecompressor(max_window_size=_WINDOW_BYTES)
-        return cast(IO[bytes], io.BufferedReader(unpacker.stream_reader(file, read_across_frames=True)))
+        return cast(IO[bytes], zstd.ZstdFile(file, options={zstd.DecompressionParameter.window_log_max: _WINDOW_BYTES.bit_length() - 1}))
     return file
 
 
@@ -197,7 +196,7 @@ _BROKEN: tuple[type[Exception], ...] = (
     ValueError,
     zlib.error,
     lzma.LZMAError,
-    zstandard.ZstdError,
+    zstd.ZstdError,
     tarfile.TarError,
     zipfile.BadZipFile,
 )

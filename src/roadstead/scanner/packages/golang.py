@@ -30,7 +30,7 @@ def required(path: str, mode: int, size: int) -> bool:
     return bool(mode & 0o111) and size > 64 * 1024 and ".so" not in path.rpartition("/")[2]
 
 
-def parse(path: str, pieces: Iterable[bytes]) -> list[Package]:
+def parse(path: str, pieces: Iterable[bytes | memoryview]) -> list[Package]:
     """The modules in a program, whose bytes come in pieces; at most a piece and 2 MiB are held. [] if it is no Go program."""
     data = _writable(iter(pieces))
     window, tries = b"", _TRIES
@@ -50,16 +50,18 @@ def parse(path: str, pieces: Iterable[bytes]) -> list[Package]:
     return []
 
 
-def _writable(pieces: Iterator[bytes]) -> Iterator[bytes]:
+def _writable(pieces: Iterator[bytes | memoryview]) -> Iterator[bytes | memoryview]:
     """The bytes of a program from its first writable segment on, where the linker puts the mark: most of a program is before it."""
-    first = next(pieces, b"")
-    # What is cut off so early that its headers are in no one piece is no program of any size.
-    if not first.startswith(_ELF):
+    seen = [next(pieces, b"")]
+    # What is cut off so early that its mark is in no one piece is no program of any size.
+    if seen[0][: len(_ELF)] != _ELF:
         return
-    while len(first) < _HEADERS_BYTES and (more := next(pieces, b"")):
-        first += more
-    skipped = _start(first)
-    for piece in itertools.chain((first,), pieces):
+    head = bytes(seen[0][:_HEADERS_BYTES])
+    while len(head) < _HEADERS_BYTES and (more := next(pieces, b"")):
+        seen.append(more)
+        head += more[:_HEADERS_BYTES]
+    skipped = _start(head)
+    for piece in itertools.chain(seen, pieces):
         if skipped < len(piece):
             yield piece[skipped:]
         skipped = max(0, skipped - len(piece))
