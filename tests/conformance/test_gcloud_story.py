@@ -1,5 +1,6 @@
 """
-The tutorial's story, steps 2 to 8, as its readers type it: docker and gcloud, unchanged, and gcr.io, which is this server.
+The tutorial's story, steps 2 to 8, as its readers type it: docker and gcloud, unchanged, and gcr.io, which is this server. Copying and
+deleting are told with our own command line too.
 
 The names get there through a proxy of the test's own, and a private authority vouches for them; docker's engine gets both from its
 environment, so that nothing of this machine is changed.
@@ -8,7 +9,8 @@ environment, so that nothing of this machine is changed.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,12 +20,15 @@ from tests.kit.engine import docker_of, running_engine
 from tests.kit.gcr import Gcr, GcrGCloud, installed_as_gcr
 from tests.kit.google import needs_gcloud
 from tests.kit.images import GREETING
+from tests.kit.images_place import logged_in
 from tests.kit.program import Program, find
+from tests.kit.terminal import Terminal
 
 pytestmark = [pytest.mark.slow, needs_gcloud]
 
 FIRST, SECOND = "flowing-garage-267211", "tutorial-project-268109"
 REGISTRY = "containerregistry.googleapis.com"
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture(scope="module")
@@ -50,12 +55,17 @@ def docker(gcr: Gcr, gcloud: GcrGCloud, tmp_path_factory: pytest.TempPathFactory
         yield docker_of(engine, tmp_path_factory.mktemp("docker"), gcloud.environment)
 
 
+@pytest.fixture
+def roadstead(gcr: Gcr, tmp_path: Path) -> Terminal:
+    return logged_in(gcr.installation, tmp_path, ROADSTEAD_PROJECT=FIRST)
+
+
 def listed(docker: Program) -> list[str]:
     """`docker images`"""
     return docker.lines("images", "--format", "{{.Repository}}:{{.Tag}}")
 
 
-def test_the_story(gcr: Gcr, gcloud: GcrGCloud, docker: Program, context: Path) -> None:
+def test_the_story(gcr: Gcr, gcloud: GcrGCloud, roadstead: Terminal, docker: Program, context: Path) -> None:
     image, copy = f"gcr.io/{FIRST}/nginx", f"gcr.io/{SECOND}/nginx"
     # What stands for `docker pull nginx`.
     docker.run("build", "--network=none", "--tag", "nginx", context)
@@ -88,22 +98,30 @@ def test_the_story(gcr: Gcr, gcloud: GcrGCloud, docker: Program, context: Path) 
     )
     gcloud("services", "enable", REGISTRY, f"--project={SECOND}")
 
-    # 7. Copy.
-    gcloud("container", "images", "add-tag", f"{image}:v1", f"{copy}:v1", "--quiet")
-    assert ["NAME", copy] == gcloud("container", "images", "list", f"--repository=gcr.io/{SECOND}").split()
-    assert ["NAME", image] == gcloud("container", "images", "list").split()
-    assert digest == complete_image(gcr.installation.owner, f"{SECOND}/nginx", "v1").digest
-
-    # 8. Delete.
-    deleted = gcloud.run("container", "images", "delete", f"{copy}:v1", "--quiet")
-    assert 0 == deleted.returncode, deleted.stderr
-    assert f"Deleted [{copy}@{digest}]." in deleted.stderr
-    empty = gcloud.run("container", "images", "list", f"--repository=gcr.io/{SECOND}")
-    assert (0, "") == (empty.returncode, empty.stdout)
-    assert "Listed 0 items." in empty.stderr
-    assert digest == complete_image(gcr.installation.owner, f"{FIRST}/nginx", "v1").digest
+    # 7. Copy. 8. Delete. With gcloud, and once more with our own command line.
+    for run in (gcloud.run, roadstead.run):
+        _copied(run, image, copy)
+        assert digest == complete_image(gcr.installation.owner, f"{SECOND}/nginx", "v1").digest
+        _deleted(run, copy, digest)
+        assert digest == complete_image(gcr.installation.owner, f"{FIRST}/nginx", "v1").digest
 
     assert {"gcr.io:443"} == {asked.removeprefix("CONNECT ") for asked in gcr.way.asked if "gcr.io" in asked}
+
+
+def _copied(run: Run, image: str, copy: str) -> None:
+    done = run("container", "images", "add-tag", f"{image}:v1", f"{copy}:v1", "--quiet")
+    assert 0 == done.returncode, done.stderr
+    assert ["NAME", copy] == run("container", "images", "list", f"--repository=gcr.io/{SECOND}").stdout.split()
+    assert ["NAME", image] == run("container", "images", "list").stdout.split()
+
+
+def _deleted(run: Run, copy: str, digest: str) -> None:
+    done = run("container", "images", "delete", f"{copy}:v1", "--quiet")
+    assert 0 == done.returncode, done.stderr
+    assert f"Deleted [{copy}@{digest}]." in done.stderr
+    empty = run("container", "images", "list", f"--repository=gcr.io/{SECOND}")
+    assert (0, "") == (empty.returncode, empty.stdout)
+    assert "Listed 0 items." in empty.stderr
 
 
 def _configure(gcloud: GcrGCloud, docker: Program) -> None:
