@@ -185,6 +185,7 @@ class PostgresDatabase:
             if self._pool is None:
                 self._pool = await asyncpg.create_pool(
                     self._address,
+                    connect=_connected,
                     min_size=0,
                     max_size=self._connections,
                     max_inactive_connection_lifetime=IDLE_SECONDS,
@@ -235,6 +236,24 @@ async def _begun(pool: Pool[Any], begin: str) -> tuple[PoolConnectionProxy[Any],
     except BaseException:
         await pool.release(connection)
         raise
+
+
+async def _connected(*arguments: Any, **named: Any) -> asyncpg.Connection[Any]:
+    """
+    Whoever waits for a connection may be cancelled; connecting goes on, and what came of it is dropped. asyncpg's own way out leaves an
+    error behind that nobody looks at, and the event loop complains of it.
+    """
+    connecting = asyncio.ensure_future(asyncpg.connect(*arguments, **named))
+    try:
+        return await asyncio.shield(connecting)
+    except asyncio.CancelledError:
+        connecting.add_done_callback(_drop)
+        raise
+
+
+def _drop(connecting: asyncio.Future[asyncpg.Connection[Any]]) -> None:
+    if not connecting.cancelled() and connecting.exception() is None:
+        connecting.result().terminate()
 
 
 async def _nothing(_: PoolConnectionProxy[Any]) -> None:
