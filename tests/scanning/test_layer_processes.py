@@ -13,9 +13,10 @@ from roadstead.db.database import Database
 from roadstead.errors import ScanFailed, StorageBroken
 from roadstead.oci.digest import Digest
 from roadstead.oci.reference import Repository
+from roadstead.registry.blobs import Blob
 from roadstead.scanner.inventory import ANALYZER_VERSION, LayerIndex
 from roadstead.scanning import process, queries
-from roadstead.scanning.layers import Layers
+from roadstead.scanning.layers import FAILED_US, Layers
 from tests.kit import scanned
 from tests.kit.clock import Clock
 from tests.kit.layers import layer
@@ -77,14 +78,15 @@ class _Counted(Layers):
         self.read: list[Digest] = []
 
     async def _known_or_read(self, repository: Repository, digest: Digest) -> bytes:
-        row = await self._database.one(queries.LAYER, {"digest": digest, "analyzer": ANALYZER_VERSION})
+        row = await self._database.one(queries.LAYER, {"digest": digest, "analyzer": ANALYZER_VERSION, "failed_after_us": 0})
         if row is not None:
             return bytes(row[0])
         self.read.append(digest)
         await asyncio.sleep(0.05)
         content = process.scan_bytes(GOOD)
         async with self._database.transaction() as tx:
-            await tx.run(queries.PUT_LAYER, {"digest": digest, "analyzer": ANALYZER_VERSION, "content": content, "now_us": 1})
+            this = {"digest": digest, "analyzer": ANALYZER_VERSION, "content": content, "error": "", "now_us": 1}
+            await tx.run(queries.PUT_LAYER, this)
         return content
 
 
@@ -97,3 +99,35 @@ async def test_a_base_that_many_need_at_once_is_read_once(database: Database, cl
     layers.close()
 
     assert sorted([base, *own]) == sorted(layers.read)
+
+
+class _Blobs:
+    """All blobs are the same bytes; counts how often they were asked for."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content, self.asked = content, 0
+
+    async def get(self, repository: Repository, digest: Digest) -> Blob:
+        self.asked += 1
+        return Blob(digest, len(self.content), self.content, "", None)  # type: ignore[arg-type]
+
+
+async def test_a_layer_that_cannot_be_read_is_tried_again_after_an_hour(database: Database, clock: Clock) -> None:
+    """What is stored under its digest may have been healed since."""
+    blobs = _Blobs(GOOD[:-100])
+    layers = Layers(database, blobs, 1, clock)  # type: ignore[arg-type]
+    layer, repository = Digest.of(b"layer"), Repository("gcr", "my-project/web")
+    said = set()
+    for _ in range(3):
+        with pytest.raises(ScanFailed) as failed:
+            await layers.inventory(repository, [layer])
+        said.add(failed.value.message)
+    asked = blobs.asked
+    blobs.content = GOOD
+    clock.go(FAILED_US / 1e6 + 1)
+
+    found = await layers.inventory(repository, [layer])
+    layers.close()
+
+    assert (1, 1) == (asked, len(said))
+    assert ["openssl"] == [package.name for package, _ in found.packages]

@@ -17,6 +17,7 @@ from tests.kit import scanned
 from tests.kit.accounts import Installation
 from tests.kit.engines import ENGINES, only_with
 from tests.kit.layers import layer, stanza
+from tests.kit.observed import wait_for
 from tests.kit.push import Document, digest, document, index, push, push_blob
 from tests.kit.scanned import SCANNING_API
 
@@ -197,6 +198,20 @@ def test_a_second_push_and_a_new_tag_scan_nothing(advised: Installation, owner: 
     scanned.scanned(owner, f"{watched}/after", after.digest)
 
     assert ["SCAN_FINISHED"] == scans_of(advised, f"{watched}/web", pushed.digest)
+
+
+def test_what_could_not_be_read_is_tried_again_when_it_is_pushed_again(advised: Installation, owner: httpx.Client, watched: str) -> None:
+    """The sentence says to push it again. Its layer, which others may have too, is not read a second time so soon."""
+    broken = (gzip.compress(layer(scanned.alpine("3.18", OLD_ALPINE)))[:-100], f"{TAR}+gzip")
+    pushed = scanned.push_packed(owner, f"{watched}/web", [broken])
+    scanned.scanned(owner, f"{watched}/web", pushed.digest)
+    before = layers_read(advised, layers_of(pushed))
+
+    push(owner, f"{watched}/web", pushed, "v2")
+    wait_for(lambda: ["SCAN_FAILED"] * 2 == scans_of(advised, f"{watched}/web", pushed.digest))
+
+    assert "FINISHED_FAILED" == scanned.scanned(owner, f"{watched}/web", pushed.digest)["analysisStatus"]
+    assert before == layers_read(advised, layers_of(pushed)) and before
 
 
 @pytest.mark.slow

@@ -118,7 +118,7 @@ class Manifests:
             new = _New(digest, parsed, payload, created_at_ms)
             manifest_id = known[0] if known else await _add(tx, repository, repository_id, new, now_us)
             if self._scans is not None:
-                await self._scans.add(tx, repository, digest, parsed, now_us)
+                await self._scans.add(tx, repository, digest, parsed, now_us, again=known is not None)
             if known and not known[1]:
                 await tx.run(queries.HEAL_MANIFEST, {"manifest_id": manifest_id, "payload": payload})
             for tag in names:

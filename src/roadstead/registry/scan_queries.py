@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import bindparam, delete, exists, literal, literal_column, select, tuple_
+from sqlalchemy import bindparam, delete, exists, literal, literal_column, select, tuple_, update
 from sqlalchemy.dialects import postgresql
 
 from roadstead.db import schema
@@ -23,17 +23,15 @@ _new = select(
     literal(0),
     bindparam("now_us", type_=i.created_at_us.type),
 )
+_is_wanted = exists(select(literal_column("1")).where(s.project == bindparam("project"), s.service == SERVICE))
 ADD = Statement(
     postgresql.insert(scanned_images)
-    .from_select(
-        [*(column.name for column in _columns), "state", "error", "analyzer", "created_at_us"],
-        _new.where(exists(select(literal_column("1")).where(s.project == bindparam("project"), s.service == SERVICE))),
-    )
+    .from_select([*(column.name for column in _columns), "state", "error", "analyzer", "created_at_us"], _new.where(_is_wanted))
     .on_conflict_do_nothing()
     .returning(i.id)
 )
-FORGET = Statement(
-    delete(scanned_images).where(i.location == bindparam("location"), i.name == bindparam("name"), i.digest == bindparam("digest"))
-)
+_this = (i.location == bindparam("location"), i.name == bindparam("name"), i.digest == bindparam("digest"))
+AGAIN = Statement(update(scanned_images).where(*_this, i.state == "FAILED", _is_wanted).values(state="PENDING", error="").returning(i.id))
+FORGET = Statement(delete(scanned_images).where(*_this))
 _gone = select(r.location, r.name).where(r.id == bindparam("repository_id"))
 FORGET_ALL = Statement(delete(scanned_images).where(tuple_(i.location, i.name).in_(_gone)))

@@ -20,10 +20,17 @@ class ScanRequests:
         """hosts: location → the name that its images have in occurrences."""
         self._hosts = hosts
 
-    async def add(self, tx: Transaction, repository: Repository, digest: Digest, parsed: Manifest, now_us: int) -> None:
-        """With the push of a manifest, if it is an image."""
-        if mediatype.is_runnable(parsed.media_type, parsed.artifact_type):
-            await self.ask(tx, repository, digest, now_us, SCAN_IMAGE)
+    async def add(self, tx: Transaction, repository: Repository, digest: Digest, parsed: Manifest, now_us: int, *, again: bool) -> None:
+        """With the push of a manifest, if it is an image. again: it was there before; what could not be read then is read once more."""
+        if not mediatype.is_runnable(parsed.media_type, parsed.artifact_type):
+            return
+        if again:
+            this = {"location": repository.location, "project": _project(repository), "name": repository.name, "digest": digest}
+            failed = await tx.one(scan_queries.AGAIN, this)
+            if failed is not None:
+                await queue.enqueue(tx, SCAN_IMAGE, str(failed[0]).encode(), now_us)
+                return
+        await self.ask(tx, repository, digest, now_us, SCAN_IMAGE)
 
     async def ask(self, tx: Transaction, repository: Repository, digest: Digest, now_us: int, kind: str) -> None:
         """
@@ -33,7 +40,7 @@ class ScanRequests:
             scan_queries.ADD,
             {
                 "location": repository.location,
-                "project": split_name(repository.name)[0],
+                "project": _project(repository),
                 "name": repository.name,
                 "digest": digest,
                 "resource": self.resource(repository, digest),
@@ -46,6 +53,10 @@ class ScanRequests:
     def resource(self, repository: Repository, digest: str) -> str:
         """What an image is called in occurrences, without https://: `gcr.io/my-project/web@sha256:…`."""
         return f"{self._hosts[repository.location]}/{repository.name}@{digest}"
+
+
+def _project(repository: Repository) -> str:
+    return split_name(repository.name)[0]
 
 
 async def forget(tx: Transaction, repository: Repository, digest: Digest) -> None:

@@ -21,6 +21,8 @@ from roadstead.scanning import process, queries
 MAX_LAYERS = 1000
 MAX_INDEXES_BYTES = 256 * 1024 * 1024
 """Of all layers of one image, which are in memory together; a manifest may name one layer thousands of times."""
+FAILED_US = 3_600_000_000
+"""How long a layer that could not be read is not read again: any number of images may have it, and each may have cost minutes."""
 
 
 class Layers:
@@ -36,7 +38,7 @@ class Layers:
 
     async def inventory(self, repository: Repository, layers: Sequence[Digest]) -> Inventory:
         """
-        Of an image with these layers, from the bottom; each is read only where nobody has read it before.
+        Of an image with these layers, from the bottom; each is read only where nobody has read it before, or tried to within an hour.
 
         Raises ScanFailed (one is no layer, or too much of one), BlobUnknown, StorageBroken.
         """
@@ -63,13 +65,23 @@ class Layers:
             done.set()
 
     async def _known_or_read(self, repository: Repository, digest: Digest) -> bytes:
-        row = await self._database.one(queries.LAYER, {"digest": digest, "analyzer": ANALYZER_VERSION})
+        this = {"digest": digest, "analyzer": ANALYZER_VERSION}
+        row = await self._database.one(queries.LAYER, {**this, "failed_after_us": self._clock() - FAILED_US})
         if row is not None:
+            if row[1]:
+                raise ScanFailed(str(row[1]))
             return bytes(row[0])
-        content = await self._scan(await self._blobs.get(repository, digest))
+        blob = await self._blobs.get(repository, digest)
+        content, failed = b"", None
+        try:
+            content = await self._scan(blob)
+        except ScanFailed as error:
+            failed = error
         async with self._database.transaction() as tx:
-            kept = {"digest": digest, "analyzer": ANALYZER_VERSION, "content": content, "now_us": self._clock()}
+            kept = {**this, "content": content, "error": failed.message if failed else "", "now_us": self._clock()}
             await tx.run(queries.PUT_LAYER, kept)
+        if failed:
+            raise failed
         return content
 
     async def _scan(self, blob: Blob) -> bytes:

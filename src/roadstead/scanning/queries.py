@@ -4,7 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnClause, Select, and_, bindparam, delete, exists, func, insert, literal_column, not_, select, tuple_, update
+from sqlalchemy import (
+    ColumnClause,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    literal_column,
+    not_,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects import postgresql
 
 from roadstead.db import schema
@@ -73,14 +88,24 @@ MANIFESTS_BETWEEN = Statement(
     .limit(bindparam("most"))
 )
 # Layers
-LAYER = Statement(select(l.content).where(l.digest == bindparam("digest"), l.analyzer == bindparam("analyzer")))
+LAYER = Statement(
+    select(l.content, l.error).where(
+        l.digest == bindparam("digest"),
+        l.analyzer == bindparam("analyzer"),
+        or_(l.error == "", l.created_at_us > bindparam("failed_after_us")),
+    )
+)
 _put_layer = postgresql.insert(tables.layer_indexes).values(
-    digest=bindparam("digest"), analyzer=bindparam("analyzer"), content=bindparam("content"), created_at_us=bindparam("now_us")
+    digest=bindparam("digest"),
+    analyzer=bindparam("analyzer"),
+    content=bindparam("content"),
+    error=bindparam("error"),
+    created_at_us=bindparam("now_us"),
 )
 PUT_LAYER = Statement(
     _put_layer.on_conflict_do_update(
         index_elements=[l.digest],
-        set_={"analyzer": _put_layer.excluded.analyzer, "content": _put_layer.excluded.content},
+        set_={name: _put_layer.excluded[name] for name in ("analyzer", "content", "error", "created_at_us")},
     )
 )
 LAYERS_AFTER = Statement(

@@ -12,13 +12,14 @@ from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, 
 
 from roadstead.db.schema.columns import Id, Name, metadata
 
-# By the digest of the layer's blob, in whichever location: what is in it follows from its bytes.
+# By the digest of the layer's blob, in whichever location: what is in it follows from its bytes. error: why it could not be read.
 layer_indexes = Table(
     "layer_indexes",
     metadata,
     Column("digest", Name, primary_key=True),
     Column("analyzer", Integer, nullable=False),
     Column("content", LargeBinary, nullable=False),
+    Column("error", String, nullable=False),
     Column("created_at_us", BigInteger, nullable=False),
     Index("layer_indexes_by_age", "created_at_us", "digest"),
 )

@@ -86,6 +86,7 @@ def upgrade() -> None:
         sa.Column("digest", _name(), nullable=False),
         sa.Column("analyzer", sa.Integer(), nullable=False),
         sa.Column("content", sa.LargeBinary(), nullable=False),
+        sa.Column("error", sa.String(), nullable=False),
         sa.Column("created_at_us", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("digest"),
     )
