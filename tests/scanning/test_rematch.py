@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
 from roadstead.db import schema
 from roadstead.db.database import Database, Statement, Transaction
@@ -226,6 +226,30 @@ async def test_what_nothing_needs_is_dropped_and_the_rest_stays(own: Catalogue, 
     again = await own.image("p/again", alpine(openssl="0-r0", zlib="1-r0"))
     assert 2 == len(await own.found())
     assert again != kept
+
+
+async def test_the_index_of_a_layer_goes_after_its_blob_wherever_that_was(
+    database: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many as are looked at at once, more and fewer."""
+    monkeypatch.setattr(tidy, "BATCH", 2)
+    places = {"a": ["gcr"], "b": [], "c": ["us"], "d": ["gcr", "us"], "e": [], "f": [], "g": ["us"]}
+    async with database.transaction() as tx:
+        for layer, locations in places.items():
+            index = {"digest": layer, "analyzer": 1, "content": b"x", "error": "", "now_us": clock()}
+            await tx.run(queries.PUT_LAYER, index)
+            for location in locations:
+                blob = {"location": location, "digest": layer, "size_bytes": 1, "content": b"x", "created_at_us": 1}
+                await tx.run(Statement(insert(schema.blobs).values(**blob)), {})
+    kept = Statement(select(tables.layer_indexes.c.digest).order_by(tables.layer_indexes.c.digest))
+
+    await Tidy(database, ["gcr", "us"], clock).run()
+    young = await database.all(kept, {})
+    clock.go(2 * 3600)
+    await Tidy(database, ["gcr", "us"], clock).run()
+
+    assert list(places) == [digest for (digest,) in young]
+    assert ["a", "c", "d", "g"] == [digest for (digest,) in await database.all(kept, {})]
 
 
 def feed(source: random.Random, folder: Path) -> list[Path]:

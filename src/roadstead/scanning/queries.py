@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -114,9 +115,15 @@ LAYERS_AFTER = Statement(
     .order_by(l.digest)
     .limit(bindparam("most"))
 )
-# In whichever location: blobs are found by location and digest.
-LAYER_IS_KEPT = Statement(select(_one).where(b.location == bindparam("location"), b.digest == bindparam("digest")))
 DELETE_LAYER = Statement(delete(tables.layer_indexes).where(l.digest == bindparam("digest")))
+
+
+def layers_without_blob(locations: Sequence[str]) -> Statement:
+    """Of those between two digests, the second included. Blobs are found by location and digest, so each location is asked."""
+    kept = (exists(select(_one).where(b.location == each, b.digest == l.digest)) for each in locations)
+    between = (l.created_at_us < bindparam("before_us"), l.digest > bindparam("after"), l.digest <= bindparam("last"))
+    return Statement(select(l.digest).where(*between, *(not_(each) for each in kept)))
+
 
 # Inventories and package versions
 INVENTORY_ID = Statement(select(v.id).where(v.hash == bindparam("hash")))

@@ -21,7 +21,7 @@ AGE_US = 3_600_000_000
 class Tidy:
     def __init__(self, database: Database, locations: Sequence[str], clock: Callable[[], int]) -> None:
         self._database = database
-        self._locations = locations
+        self._layers_without_blob = queries.layers_without_blob(locations)
         self._clock = clock
         self._on_demand = OnDemand(database, clock)
 
@@ -59,19 +59,14 @@ class Tidy:
 
     async def _layers(self) -> None:
         after = ""
-        where = {"before_us": self._clock() - AGE_US, "most": BATCH}
-        while rows := await self._database.all(queries.LAYERS_AFTER, {**where, "after": after}):
-            gone = [row[0] for row in rows if not await self._is_kept(str(row[0]))]
-            async with self._database.transaction() as tx:
-                for digest in gone:
-                    await tx.run(queries.DELETE_LAYER, {"digest": digest})
-            after = str(rows[-1][0])
-
-    async def _is_kept(self, digest: str) -> bool:
-        for location in self._locations:
-            if await self._database.one(queries.LAYER_IS_KEPT, {"location": location, "digest": digest}) is not None:
-                return True
-        return False
+        where = {"before_us": self._clock() - AGE_US}
+        while rows := await self._database.all(queries.LAYERS_AFTER, {**where, "after": after, "most": BATCH}):
+            last = str(rows[-1][0])
+            gone = await self._database.all(self._layers_without_blob, {**where, "after": after, "last": last})
+            if gone:
+                async with self._database.transaction() as tx:
+                    await tx.run_many(queries.DELETE_LAYER, [{"digest": digest} for (digest,) in gone])
+            after = last
 
     async def _events(self) -> None:
         old = {"before_us": self._clock() - KEPT_US, "most": EVENTS}
