@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from roadstead import certificates
 from tests.kit.content import complete_image, complete_index, is_absent
 from tests.kit.engines import free_port
 from tests.kit.faults import Fault, FaultProxy
@@ -271,8 +272,8 @@ def odd() -> Iterator[list[OddRegistry]]:
         each.close()
 
 
-def registry(odd: list[OddRegistry], behaviour: Behaviour, manifest: Document = IMAGE) -> OddRegistry:
-    odd.append(OddRegistry(manifest, blobs_of(CONFIG, LAYER), behaviour))
+def registry(odd: list[OddRegistry], behaviour: Behaviour, manifest: Document = IMAGE, tls: Path | None = None) -> OddRegistry:
+    odd.append(OddRegistry(manifest, blobs_of(CONFIG, LAYER), behaviour, tls))
     return odd[-1]
 
 
@@ -466,6 +467,35 @@ def test_a_redirect_does_not_take_the_login_along(
     assert bucket.asked
     assert not [headers for _, _, headers in bucket.asked if "authorization" in headers]
     complete_image(client, repository, "v1")
+
+
+def test_nobody_behind_a_certificate_leads_to_where_there_is_none(
+    nobody: Terminal, server: Server, client: httpx.Client, repository: str, odd: list[OddRegistry], tmp_path: Path
+) -> None:
+    """Blobs that are elsewhere, uploads that go on there: anybody could read and change them on the way."""
+    certificates.self_signed(tmp_path / "tls", ["127.0.0.1"])
+    nobody.environment["SSL_CERT_FILE"] = str(tmp_path / "tls/ca.pem")
+    bucket = registry(odd, lambda request: True)
+
+    def leads(request: Handler) -> bool:
+        where = {"Location": f"http://{bucket.authority}{request.path}"}
+        return (
+            "/blobs/" in request.path
+            and request.command != "HEAD"
+            and answer(request, 307 if request.command == "GET" else 202, b"", where)
+        )
+
+    leading = registry(odd, leads, tls=tmp_path / "tls")
+    secure = f"https://{leading.authority}"
+    push_image(client, repository)
+
+    from_there = copy_from(nobody, leading, server, repository, "--src-server", secure)
+    to_there = nobody.run("images", "copy", f"{server.authority}/{repository}:v1", f"{leading.authority}/project/new", "--server", secure)
+
+    for code, said in (from_there, (to_there.returncode, to_there.stdout + to_there.stderr)):
+        assert 1 == code
+        assert f"leads to http://{bucket.authority}" in " ".join(said.split()) and "not encrypted" in said, said
+    assert [] == bucket.asked
 
 
 def test_one_image_that_fails_does_not_stop_the_others(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import http.server
 import json
+import ssl
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from tests.kit.push import Document, digest
@@ -19,10 +21,12 @@ class OddRegistry:
     """
     One image of one layer in project/web:v1. odd is asked first about each request.
 
-    asked: method, path, and the headers that matter.
+    asked: method, path, and the headers that matter. tls: a folder with tls.pem and tls.key, for HTTPS.
     """
 
-    def __init__(self, document: Document, blobs: dict[str, bytes], odd: Behaviour = lambda request: False) -> None:
+    def __init__(
+        self, document: Document, blobs: dict[str, bytes], odd: Behaviour = lambda request: False, tls: Path | None = None
+    ) -> None:
         self.asked: list[tuple[str, str, dict[str, str]]] = []
         registry = self
 
@@ -42,12 +46,16 @@ class OddRegistry:
                 else:
                     answer(self, 404, json.dumps({"errors": [{"code": "NOT_FOUND", "message": "it is not here"}]}).encode())
 
-            do_HEAD = do_GET
+            do_HEAD = do_POST = do_GET
 
             def log_message(self, format: str, *arguments: Any) -> None:
                 """Nothing on the test's output."""
 
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Serving)
+        if tls is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(tls / "tls.pem", tls / "tls.key")
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     @property

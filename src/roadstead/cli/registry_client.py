@@ -228,8 +228,7 @@ class Registry:
                     raise Unreachable(f"{self.host} wants a new token in the middle of an upload")
             elif method in ("GET", "HEAD") and response.has_redirect_location:
                 path = urljoin(url, address(self.host, response.headers["location"]).geturl())
-                if url.startswith("https://") and not path.startswith("https://"):
-                    raise Failed(f"{self.host} leads to {path[:200]}, which is not encrypted")
+                self._check_way(url, path)
             else:
                 return response
         raise Failed(f"{self.host} leads in circles: {method} {path[:200]}")
@@ -264,7 +263,13 @@ class Registry:
         parts = address(self.host, path)
         if parts.netloc.lower() in (self.host, urlsplit(self.address).netloc):
             return f"{self.address}{parts.path}{'?' if parts.query else ''}{parts.query}", True
+        self._check_way(self.address, path)
         return path, False
+
+    def _check_way(self, here: str, there: str) -> None:
+        """Nobody who was met behind a certificate leads to where anybody on the way could read and change what is sent. Raises Failed."""
+        if here.startswith("https://") and not there.startswith("https://"):
+            raise Failed(f"{self.host} leads to {there[:200]}, which is not encrypted")
 
     async def _check(self, response: httpx.Response) -> None:
         if response.is_success:
