@@ -32,6 +32,9 @@ LEFT_OUT := $(addprefix --ignore=tests/,conformance iam/test_matrix.py scanning/
 # Slow tests wait more than they compute: for other programs, for disks, for what they killed.
 PARALLEL_SLOW := -n $(shell expr $$(nproc) + 1) --dist loadfile
 
+# Compiled once: every server and command that the tests start would compile the whole program again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help run test test-fast test-engines check static tools conformance soak bench bench-scan growth nodes image lock clean
 
