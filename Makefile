@@ -14,7 +14,7 @@ PYTEST  := $(BIN)/python -m pytest
 
 ENGINES := --db=postgres --blobs=s3
 # What needs no engine, or chooses its engines itself (the iam room's own tests take both databases), is not run twice.
-OWN_ENGINES := $(addprefix --ignore=tests/,oci scanner house containeranalysis flows/test_many_nodes.py flows/test_backup.py flows/test_moving.py \
+OWN_ENGINES := $(addprefix --ignore=tests/,oci scanner house containeranalysis drivers flows/test_many_nodes.py flows/test_backup.py flows/test_moving.py \
                  flows/test_copying.py conformance/test_our_image.py conformance/test_scan_debian.py) \
                $(addprefix --ignore-glob=tests/,conformance/test_login_*.py conformance/test_gcloud_*.py conformance/test_ways_in*.py \
                  conformance/test_google*.py conformance/test_gcr*.py conformance/test_*_client*.py conformance/test_crane_names.py \
@@ -25,12 +25,13 @@ OWN_ENGINES := $(addprefix --ignore=tests/,oci scanner house containeranalysis f
                  $(addprefix iam/test_,conditions.py members.py roles.py decide.py tokens.py keys.py signing.py service_accounts.py revocation.py \
                  credentials.py people.py throttle.py audit.py federation.py signin.py oauth.py openid.py expiry.py matrix.py admin*.py \
                  packages_api.py package_changes_api.py cloudasset.py))
-PARALLEL := -n $(WORKERS) --dist loadfile
+# The order of files is ours: tests/conftest.py.
+PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # Other people's programs, and files of which each test starts programs of ours or has thousands of cases.
 LEFT_OUT := $(addprefix --ignore=tests/,conformance iam/test_matrix.py scanning/test_pushes.py scanning/test_broken_images.py) \
             $(addprefix --ignore-glob=tests/,cli/test_*_command.py cli/test_grammar.py cli/test_init.py scanner/test_*_versions.py)
 # Slow tests wait more than they compute: for other programs, for disks, for what they killed.
-PARALLEL_SLOW := -n $(shell expr $$(nproc) + 1) --dist loadfile
+PARALLEL_SLOW := -n $(shell expr $$(nproc) + 1) --dist loadfile --no-loadscope-reorder
 
 # Compiled once: every server and command that the tests start would compile the whole program again.
 unexport PYTHONDONTWRITEBYTECODE
