@@ -3,8 +3,9 @@ What pushes and pulls lose while images are being scanned: rates with and withou
 
     python bench/beside.py [--rounds 5] [--seconds 4] [--out FILE]
 
-One server with accounts and one scanning process. Scans are kept busy with images of one large layer each, which are pushed before a round
-begins; then the same clients pull manifests by tag, and push small images (config, layer, manifest), each for some seconds.
+One server with accounts and one scanning process. Images of one large layer each are pushed to a project that scans nothing yet. Clients
+pull manifests by tag, or push small images (config, layer, manifest), for some seconds; then scanning is enabled, which begins with what
+was pushed before, and they do the same again. A round in which the scans ended before the clients did is not counted.
 """
 
 import argparse
@@ -30,6 +31,8 @@ from tests.kit.push import push_image  # noqa: E402
 CLIENTS = 4
 LAYER_BYTES = 160 * 1024 * 1024
 FILES = 4000
+LAYERS = 16
+"""For each measurement, so that the scans go on while it lasts."""
 
 
 def layer(number: int) -> bytes:
@@ -92,7 +95,7 @@ def main() -> None:
     arguments.add_argument("--out", type=Path)
     asked = arguments.parse_args()
     with tempfile.TemporaryDirectory(prefix="roadstead-bench-") as folder, installed(Path(folder) / "data") as installation:
-        large, small = scanned.project(installation), installation.project()
+        small = installation.project()
         clients = [installation.client(installation.owner_token) for _ in range(CLIENTS)]
         push_image(installation.owner, f"{small}/image", "v1")
         figures: dict[str, list[float]] = {}
@@ -106,19 +109,25 @@ def main() -> None:
 
         for _ in range(asked.rounds):
             for name, work in (("manifest GET", pull), ("small image push", push)):
-                figures.setdefault(f"{name}, no scans", []).append(rate(work, asked.seconds))
-                contents = [layer(number + each) for each in range(6)]
-                for each, content in enumerate(contents):
-                    push_large(installation, large, content, number + each)
-                number += len(contents)
-                figures.setdefault(f"{name}, scans", []).append(rate(work, asked.seconds))
+                large = installation.project()
+                installation.enable(large, "containeranalysis.googleapis.com")
+                for _ in range(LAYERS):
+                    push_large(installation, large, layer(number), number)
+                    number += 1
+                without = rate(work, asked.seconds)
+                installation.enable(large, scanned.SCANNING_API)
+                while not unfinished(installation, large):
+                    time.sleep(0.05)
+                beside = rate(work, asked.seconds)
                 left = unfinished(installation, large)
-                figures.setdefault(f"{name}, images still to scan at the end", []).append(left)
+                print(f"{name}: {without:.0f}/s, beside scans {beside:.0f}/s, {left} of {LAYERS} images still to scan", file=sys.stderr)
+                if left:
+                    figures.setdefault(f"{name}, no scans", []).append(without)
+                    figures.setdefault(f"{name}, scans", []).append(beside)
+                    figures.setdefault(f"{name}, ratio", []).append(beside / without)
                 while unfinished(installation, large):
                     time.sleep(0.2)
-        result = {name: round(statistics.median(values), 1) for name, values in figures.items()}
-        for name in ("manifest GET", "small image push"):
-            result[f"{name}, ratio"] = round(result[f"{name}, scans"] / result[f"{name}, no scans"], 3)
+        result = {name: round(statistics.median(values), 3) for name, values in figures.items()}
     for name, value in result.items():
         print(f"{name}: {value}")
     if asked.out:
