@@ -14,6 +14,8 @@ from roadstead.errors import ScanFailed
 from roadstead.scanner.limits import MIB, Limits
 
 CHUNK_BYTES = 512 * 1024
+PACKED_BYTES = 64 * 1024
+"""At a time: a file may be thousands of streams of a few bytes, at the end of each of which the rest of these is copied."""
 RATIO_FREE_BYTES = 16 * MIB
 
 _SKIPPABLE = range(0x184D2A50, 0x184D2A60)
@@ -92,20 +94,20 @@ class _Counted:
 
 
 def _streams(packed: _Counted, new: Callable[[], _Decompressor]) -> Iterator[bytes]:
-    decompressor, data = new(), packed.read(CHUNK_BYTES)
+    decompressor, data = new(), packed.read(PACKED_BYTES)
     try:
         while True:
             piece = decompressor.decompress(data, CHUNK_BYTES)
             if piece:
                 yield piece
             if decompressor.eof:
-                data = decompressor.unused_data or packed.read(CHUNK_BYTES)
+                data = decompressor.unused_data or packed.read(PACKED_BYTES)
                 # Padding with zeros after the last stream is allowed (gzip(1), xz(1)).
                 if not data.strip(b"\0"):
                     return
                 decompressor = new()
             else:
-                data = packed.read(CHUNK_BYTES) if decompressor.needs_input else b""
+                data = packed.read(PACKED_BYTES) if decompressor.needs_input else b""
                 if decompressor.needs_input and not data:
                     raise ScanFailed("the layer ends in the middle of its compressed data; push it again")
     except (_ISAL_ERROR, zstd.ZstdError, OSError, EOFError, lzma.LZMAError, ValueError, MemoryError) as error:
