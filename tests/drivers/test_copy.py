@@ -125,14 +125,15 @@ async def database(kind: str, folder: Path) -> Database:
     return PostgresDatabase(address, 2)
 
 
-async def check(kinds: tuple[str, str], folder: Path, here: Content, there: Content) -> None:
+async def check(kinds: tuple[str, str], folder: Path, here: Content, there: Content, passes: int = 1) -> None:
     (folder / "source").mkdir()
     (folder / "target").mkdir()
     source, target = await database(kinds[0], folder / "source"), await database(kinds[1], folder / "target")
     await put(source, here)
     await put(target, there)
 
-    await one_pass(source, target)
+    for _ in range(passes):
+        await one_pass(source, target)
 
     assert await rows_of(source) == await rows_of(target)
     assert 0 == await one_pass(source, target)
@@ -165,6 +166,13 @@ def test_one_pass_makes_any_two_equal(kinds: tuple[str, str], seed: int, tmp_pat
         return content(sorted(links), blobs, repositories, {key: choice.choice([None, f"j{key}"]) for key in range(1, 50)})
 
     asyncio.run(check(kinds, tmp_path, some(), some()))
+
+
+@pytest.mark.parametrize("kinds", KINDS)
+def test_what_must_stay_for_its_children_makes_room_for_what_has_its_name(kinds: tuple[str, str], tmp_path: Path) -> None:
+    """It goes with the next pass, when they have their new parent."""
+    here, there = inventoried({12: "h"}, {1: ("a", 12)}), inventoried({7: "h"}, {1: ("a", 7)})
+    asyncio.run(check(kinds, tmp_path, here, there, passes=2))
 
 
 def test_every_text_that_is_a_key_has_one_order_on_both_engines() -> None:

@@ -147,8 +147,10 @@ class TableCopy:
         """Take away what the source lacks, but for what still has children, and free the names that belong to others."""
         async with target.transaction(although_read_only=True) as tx:
             await tx.run_many(self._DELETE, [self._parameters("key", key) for key in found.gone])
-            if found.renamed:
-                aside = [{"aside": f"~{'~'.join(map(str, key))}", **self._parameters("key", key)} for key in found.renamed]
+            # Also of what had to stay because of children that are still to have other parents.
+            renamed = [*found.renamed, *found.gone] if self._last_names else []
+            if renamed:
+                aside = [{"aside": f"~{'~'.join(map(str, key))}", **self._parameters("key", key)} for key in renamed]
                 await tx.run_many(self._RENAME, aside)
 
     def _parameters(self, prefix: str, key: Key) -> dict[str, Any]:
@@ -218,7 +220,7 @@ def _names(table: Table) -> list[list[Column[Any]]]:
 
 def _aside(column: Column[Any]) -> ColumnElement[Any]:
     """Instead of a name that another row has by now: a text that is none, or a number that none has."""
-    return -column if column.type.python_type is int else bindparam("aside", type_=column.type)
+    return -func.abs(column) if column.type.python_type is int else bindparam("aside", type_=column.type)
 
 
 def _some(condition: ColumnElement[bool]) -> ColumnElement[bool]:
