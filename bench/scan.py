@@ -23,12 +23,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from backports import zstd
 from isal import igzip_lib
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "src"))
 
+from roadstead.scanner.compression import zstd
 from roadstead.scanner.layers import scan_layer
 from roadstead.scanner.local import scan_path
 

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from backports import zstd
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -26,6 +25,7 @@ from roadstead.scanner.advisories import feeds, vex
 from roadstead.scanner.advisories.advisory import Form
 from roadstead.scanner.advisories.documents import Limits, documents
 from roadstead.scanner.advisories.tally import Tally
+from roadstead.scanner.compression import zstd
 from tests.kit.data import FOLDER, needs_data
 
 OSV = json.dumps(

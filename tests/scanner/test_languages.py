@@ -188,6 +188,15 @@ def test_a_program_of_go_names_its_modules(size: int) -> None:
     assert EXPECTED == rows(golang.parse("app", (content[at : at + size] for at in range(0, len(content), size))))
 
 
+@pytest.mark.parametrize("size", [1, 3, 4, 100])
+def test_a_program_is_known_where_its_first_piece_is_short(size: int) -> None:
+    """Pieces end where a packed one did, also between the bytes that tell a program."""
+    content = program(build_info())
+
+    assert EXPECTED == rows(golang.parse("app", [content[:size], memoryview(content)[size:]]))
+    assert [] == golang.parse("app", [b"#!/bin/sh"[:size], b"#!/bin/sh"[size:] + content])
+
+
 def test_a_program_that_looks_for_the_mark_contains_it_too() -> None:
     content = program(b"\xff Go buildinf:" + bytes(50) + build_info())
 

@@ -7,19 +7,20 @@ import dataclasses
 import gzip
 import io
 import lzma
+import os
 import pickle
 import tarfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import pytest
-from backports import zstd
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from roadstead.errors import ScanFailed
 from roadstead.oci.digest import Digest
+from roadstead.scanner.compression import zstd
 from roadstead.scanner.inventory import File, Hardlink, LayerIndex, Symlink
 from roadstead.scanner.layers import clean, path_key, scan_layer
 from roadstead.scanner.limits import DEFAULT, MIB
@@ -251,6 +252,26 @@ def test_a_bomb_is_refused_before_it_is_unpacked(pack: Callable[[bytes], bytes])
 
     with pytest.raises(ScanFailed, match="bomb"):
         scan_layer(io.BytesIO(packed))
+
+
+def test_a_large_file_of_zeros_is_no_bomb_where_the_rest_is_there_to_see() -> None:
+    """A database's file, made in advance, often comes first."""
+    content = gzip.compress(layer({"data/zero.img": bytes(48 * MIB), "data/more": os.urandom(2 * MIB)}))
+
+    assert 50 * MIB < scan_layer(io.BytesIO(content)).size_bytes
+    assert 50 * MIB < scan_layer(content[at : at + 4096] for at in range(0, len(content), 4096)).size_bytes
+
+
+@pytest.mark.parametrize("packing", PACKINGS)
+def test_a_disk_that_cannot_be_read_is_not_the_layer_s_fault(packing: str) -> None:
+    content = PACKINGS[packing](layer({"a": os.urandom(2 * MIB)}))
+
+    def pieces() -> Iterator[bytes]:
+        yield content[:MIB]
+        raise OSError(5, "Input/output error")
+
+    with pytest.raises(OSError, match="Input/output"):
+        scan_layer(pieces())
 
 
 def test_no_archive_says_how_much_memory_its_unpacking_takes() -> None:

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import bz2
 import lzma
+import sys
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
-from backports import zstd
 from isal import igzip_lib
 
 from roadstead.errors import ScanFailed
 from roadstead.scanner.limits import MIB, Limits
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+__all__ = ["CHUNK_BYTES", "Readable", "unpacked", "zstd"]
 
 CHUNK_BYTES = 512 * 1024
 PACKED_BYTES = 64 * 1024
@@ -49,11 +56,13 @@ _MAGICS: tuple[tuple[bytes, Callable[[], _Decompressor]], ...] = (
 )
 
 
-def unpacked(stream: Readable, limits: Limits) -> Iterator[bytes]:
+def unpacked(stream: Readable, limits: Limits, size_bytes: int | None = None) -> Iterator[bytes]:
     """
     The plain bytes in pieces of at most 512 KiB, however they were packed: gzip, zstd, bzip2, xz or not at all.
 
-    Raises ScanFailed if the stream is broken or ends early, and for a bomb.
+    size_bytes: of all the packed bytes, where that is known. A layer may begin with a large file of zeros and be no bomb for that.
+
+    Raises ScanFailed if the stream is broken or ends early, and for a bomb; what reading the stream raises.
     """
     head = b""
     while len(head) < _MAGIC_BYTES and (more := stream.read(CHUNK_BYTES)):
@@ -66,7 +75,7 @@ def unpacked(stream: Readable, limits: Limits) -> Iterator[bytes]:
         total += len(piece)
         if total > limits.unpacked_bytes:
             raise ScanFailed(f"the layer unpacks to more than {limits.unpacked_bytes} bytes; layers this large are not scanned")
-        if total > RATIO_FREE_BYTES and total > packed.count * limits.ratio:
+        if total > RATIO_FREE_BYTES and total > (size_bytes or packed.count + CHUNK_BYTES) * limits.ratio:
             raise ScanFailed(f"the layer unpacks to over {limits.ratio} times its size, as only a decompression bomb does")
         yield piece
 
@@ -95,20 +104,24 @@ class _Counted:
 
 def _streams(packed: _Counted, new: Callable[[], _Decompressor]) -> Iterator[bytes]:
     decompressor, data = new(), packed.read(PACKED_BYTES)
+    while True:
+        piece = _unpack(decompressor, data)
+        if piece:
+            yield piece
+        if decompressor.eof:
+            data = decompressor.unused_data or packed.read(PACKED_BYTES)
+            # Padding with zeros after the last stream is allowed (gzip(1), xz(1)).
+            if not data.strip(b"\0"):
+                return
+            decompressor = new()
+        else:
+            data = packed.read(PACKED_BYTES) if decompressor.needs_input else b""
+            if decompressor.needs_input and not data:
+                raise ScanFailed("the layer ends in the middle of its compressed data; push it again")
+
+
+def _unpack(decompressor: _Decompressor, data: bytes) -> bytes:
     try:
-        while True:
-            piece = decompressor.decompress(data, CHUNK_BYTES)
-            if piece:
-                yield piece
-            if decompressor.eof:
-                data = decompressor.unused_data or packed.read(PACKED_BYTES)
-                # Padding with zeros after the last stream is allowed (gzip(1), xz(1)).
-                if not data.strip(b"\0"):
-                    return
-                decompressor = new()
-            else:
-                data = packed.read(PACKED_BYTES) if decompressor.needs_input else b""
-                if decompressor.needs_input and not data:
-                    raise ScanFailed("the layer ends in the middle of its compressed data; push it again")
+        return decompressor.decompress(data, CHUNK_BYTES)
     except (_ISAL_ERROR, zstd.ZstdError, OSError, EOFError, lzma.LZMAError, ValueError, MemoryError) as error:
         raise ScanFailed(f"the layer's compressed data is damaged or needs too much memory: {error}") from error

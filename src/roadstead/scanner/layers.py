@@ -6,6 +6,7 @@ Source: image-spec, Image Layer Filesystem Changeset (whiteouts, opaque whiteout
 
 from __future__ import annotations
 
+import io
 import os
 import posixpath
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -68,7 +69,7 @@ def scan_layer(source: Source, digest: Digest | None = None, limits: Limits = DE
         with open(source, "rb") as file:
             return scan_layer(file, digest, limits)
     stream = _Stream(source, digest)
-    archive = Archive(unpacked(stream, limits), limits)
+    archive = Archive(unpacked(stream, limits, _size_bytes(source)), limits)
     scan = Scan(limits)
     for member in archive:
         scan.add(member, archive)
@@ -228,6 +229,16 @@ def folders_above(path: str) -> list[str]:
 
 def _is_ours(path: str) -> bool:
     return path.rpartition("/")[2] in distros.NAMES or parser_of(path) is not None
+
+
+def _size_bytes(source: BinaryIO | Iterable[bytes]) -> int | None:
+    """What is left of an open file; None where that cannot be known before it is read."""
+    if not isinstance(source, io.IOBase) or not source.seekable():
+        return None
+    here = source.tell()
+    size_bytes = source.seek(0, os.SEEK_END) - here
+    source.seek(here)
+    return size_bytes
 
 
 class _Stream:

@@ -15,10 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
 
-from backports import zstd
-
 from roadstead.errors import FeedInvalid
 from roadstead.scanner.advisories.zips import members
+from roadstead.scanner.compression import zstd
 
 _WINDOW_BYTES = 256 << 20
 _SUFFIXES = frozenset({".json", ".zip", ".tar", ".tgz", ".txz", ".gz", ".xz", ".bz2", ".zst"})

@@ -52,14 +52,13 @@ def parse(path: str, pieces: Iterable[bytes | memoryview]) -> list[Package]:
 
 def _writable(pieces: Iterator[bytes | memoryview]) -> Iterator[bytes | memoryview]:
     """The bytes of a program from its first writable segment on, where the linker puts the mark: most of a program is before it."""
-    seen = [next(pieces, b"")]
-    # What is cut off so early that its mark is in no one piece is no program of any size.
-    if seen[0][: len(_ELF)] != _ELF:
-        return
-    head = bytes(seen[0][:_HEADERS_BYTES])
-    while len(head) < _HEADERS_BYTES and (more := next(pieces, b"")):
-        seen.append(more)
-        head += more[:_HEADERS_BYTES]
+    seen: list[bytes | memoryview] = []
+    head = b""
+    while len(head) < _HEADERS_BYTES and (piece := next(pieces, b"")):
+        seen.append(piece)
+        head += piece[:_HEADERS_BYTES]
+        if len(head) >= len(_ELF) and not head.startswith(_ELF):
+            return
     skipped = _start(head)
     for piece in itertools.chain(seen, pieces):
         if skipped < len(piece):
