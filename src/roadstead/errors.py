@@ -113,6 +113,10 @@ class ScanFailed(Invalid):
     """A layer or image that cannot be read: truncated, damaged, not an archive, or larger than we unpack."""
 
 
+class ScanStopped(ScanFailed):
+    """It took more time or memory than a scan may have; another time, or elsewhere, it may go well."""
+
+
 class ManifestInvalid(Invalid):
     """Not a manifest we can keep."""
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import gzip
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
 
 from roadstead.db.database import Database
-from roadstead.errors import ScanFailed, StorageBroken
+from roadstead.errors import ScanFailed, ScanStopped, StorageBroken
 from roadstead.oci.digest import Digest
 from roadstead.oci.reference import Repository
 from roadstead.registry.blobs import Blob
@@ -101,6 +103,79 @@ async def test_a_base_that_many_need_at_once_is_read_once(database: Database, cl
     assert sorted([base, *own]) == sorted(layers.read)
 
 
+async def test_what_one_node_has_read_no_other_s_failure_takes_away(
+    database: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both begin; the one that can read it ends first."""
+    layer, repository = Digest.of(b"layer"), Repository("gcr", "my-project/web")
+    good, bad = (Layers(database, _Blobs(content), 1, clock) for content in (GOOD, GOOD[:-100]))  # type: ignore[arg-type]
+    failing = bad._scan
+
+    async def late(blob: Blob) -> bytes:
+        await good.inventory(repository, [layer])
+        return await failing(blob)
+
+    monkeypatch.setattr(bad, "_scan", late)
+
+    found = await bad.inventory(repository, [layer])
+    for each in (good, bad):
+        each.close()
+
+    assert ["openssl"] == [package.name for package, _ in found.packages]
+
+
+async def test_what_took_too_long_is_read_again(database: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine was busy, not the layer bad."""
+    blobs = _Blobs(GOOD)
+    layers = Layers(database, blobs, 1, clock)  # type: ignore[arg-type]
+    layer, repository = Digest.of(b"layer"), Repository("gcr", "my-project/web")
+
+    async def stopped(blob: Blob) -> bytes:
+        raise ScanStopped("it took too long")
+
+    with monkeypatch.context() as busy:
+        busy.setattr(layers, "_scan", stopped)
+        with pytest.raises(ScanStopped):
+            await layers.inventory(repository, [layer])
+
+    assert (await layers.inventory(repository, [layer])).packages
+    layers.close()
+
+
+LIMITED = """
+import os, time
+from roadstead.errors import ScanStopped
+from roadstead.scanning import process
+
+def compute():
+    while True:
+        pass
+
+def wait():
+    time.sleep(0.6)
+    return b"waited"
+
+process.SECONDS = 0.2
+process.prepare(os.getppid())
+print(process._limited(wait))
+for process.SECONDS, process.MOST_SECONDS in ((0.2, 60), (60, 0.2)):
+    try:
+        process._limited(compute)
+    except ScanStopped as stopped:
+        print(stopped.message)
+"""
+
+
+def test_time_is_the_processor_s_and_in_all_there_is_an_end_to_waiting() -> None:
+    """A scan gives way to requests, and is not held responsible for that."""
+    done = subprocess.run([sys.executable, "-c", LIMITED], capture_output=True, text=True, check=False, timeout=60)
+
+    assert 0 == done.returncode, done.stderr
+    first, *others = done.stdout.splitlines()
+    assert "b'waited'" == first
+    assert 2 == len(others) and all("the image took longer than" in each for each in others)
+
+
 class _Blobs:
     """All blobs are the same bytes; counts how often they were asked for."""
 
@@ -112,7 +187,7 @@ class _Blobs:
         return Blob(digest, len(self.content), self.content, "", None)  # type: ignore[arg-type]
 
 
-async def test_a_layer_that_cannot_be_read_is_tried_again_after_an_hour(database: Database, clock: Clock) -> None:
+async def test_a_layer_that_cannot_be_read_is_tried_again_after_some_minutes(database: Database, clock: Clock) -> None:
     """What is stored under its digest may have been healed since."""
     blobs = _Blobs(GOOD[:-100])
     layers = Layers(database, blobs, 1, clock)  # type: ignore[arg-type]

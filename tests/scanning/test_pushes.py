@@ -11,8 +11,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from backports import zstd
 
+from roadstead.scanner.compression import zstd
 from tests.kit import scanned
 from tests.kit.accounts import Installation
 from tests.kit.engines import ENGINES, only_with

@@ -114,11 +114,12 @@ class Manifests:
             await _check(tx, repository_id, reference, condition)
             if not condition.may_move:
                 await _check_new(tx, repository_id, names, digest)
-            known = await tx.one(queries.PUSHED_BEFORE, {"repository_id": repository_id, "digest": digest, "payload": payload})
+            here = {"repository_id": repository_id, "location": repository.location, "name": repository.name}
+            known = await tx.one(queries.PUSHED_BEFORE, {**here, "digest": digest, "payload": payload})
             new = _New(digest, parsed, payload, created_at_ms)
             manifest_id = known[0] if known else await _add(tx, repository, repository_id, new, now_us)
             if self._scans is not None:
-                await self._scans.add(tx, repository, digest, parsed, now_us, again=known is not None)
+                await self._scans.add(tx, repository, digest, parsed, now_us, bool(known and known[2]))
             if known and not known[1]:
                 await tx.run(queries.HEAL_MANIFEST, {"manifest_id": manifest_id, "payload": payload})
             for tag in names:

@@ -7,6 +7,7 @@ from sqlalchemy.dialects import postgresql
 
 from roadstead.db import schema
 from roadstead.db.database import Statement
+from roadstead.registry.scan_queries import HAS_FAILED
 
 r = schema.repositories.c
 b = schema.blobs.c
@@ -170,7 +171,9 @@ DELETE_LINK = Statement(delete(schema.blob_links).where(link.repository_id == _h
 
 # Manifests and tags
 MANIFEST_ID = Statement(select(m.id).where(m.repository_id == _here, m.digest == bindparam("digest")))
-PUSHED_BEFORE = Statement(select(m.id, m.payload == bindparam("payload")).where(m.repository_id == _here, m.digest == bindparam("digest")))
+PUSHED_BEFORE = Statement(
+    select(m.id, m.payload == bindparam("payload"), HAS_FAILED).where(m.repository_id == _here, m.digest == bindparam("digest"))
+)
 HEAL_MANIFEST = Statement(update(schema.manifests).where(m.id == bindparam("manifest_id")).values(payload=bindparam("payload")))
 MANIFEST_SIZE = Statement(select(m.size_bytes).where(m.repository_id == _here, m.digest == bindparam("digest")))
 ADD_MANIFEST = Statement(

@@ -31,7 +31,9 @@ ADD = Statement(
     .returning(i.id)
 )
 _this = (i.location == bindparam("location"), i.name == bindparam("name"), i.digest == bindparam("digest"))
-AGAIN = Statement(update(scanned_images).where(*_this, i.state == "FAILED", _is_wanted).values(state="PENDING", error="").returning(i.id))
+_failed = i.state == "FAILED"
+HAS_FAILED = exists(select(literal_column("1")).where(*_this, _failed))
+AGAIN = Statement(update(scanned_images).where(*_this, _failed, _is_wanted).values(state="PENDING", error="").returning(i.id))
 FORGET = Statement(delete(scanned_images).where(*_this))
 _gone = select(r.location, r.name).where(r.id == bindparam("repository_id"))
 FORGET_ALL = Statement(delete(scanned_images).where(tuple_(i.location, i.name).in_(_gone)))

@@ -20,16 +20,16 @@ class ScanRequests:
         """hosts: location → the name that its images have in occurrences."""
         self._hosts = hosts
 
-    async def add(self, tx: Transaction, repository: Repository, digest: Digest, parsed: Manifest, now_us: int, *, again: bool) -> None:
-        """With the push of a manifest, if it is an image. again: it was there before; what could not be read then is read once more."""
+    async def add(self, tx: Transaction, repository: Repository, digest: Digest, parsed: Manifest, now_us: int, has_failed: bool) -> None:
+        """With the push of a manifest, if it is an image. has_failed: it was there before and could not be read, which is tried again."""
         if not mediatype.is_runnable(parsed.media_type, parsed.artifact_type):
             return
-        if again:
+        if has_failed:
             this = {"location": repository.location, "project": _project(repository), "name": repository.name, "digest": digest}
             failed = await tx.one(scan_queries.AGAIN, this)
             if failed is not None:
                 await queue.enqueue(tx, SCAN_IMAGE, str(failed[0]).encode(), now_us)
-                return
+            return
         await self.ask(tx, repository, digest, now_us, SCAN_IMAGE)
 
     async def ask(self, tx: Transaction, repository: Repository, digest: Digest, now_us: int, kind: str) -> None:

@@ -9,9 +9,10 @@ import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from typing import Any
 
 from roadstead.db.database import Database
-from roadstead.errors import ScanFailed, StorageBroken
+from roadstead.errors import ScanFailed, ScanStopped, StorageBroken
 from roadstead.oci.digest import Digest
 from roadstead.oci.reference import Repository
 from roadstead.registry.blobs import Blob, Blobs
@@ -21,8 +22,8 @@ from roadstead.scanning import process, queries
 MAX_LAYERS = 1000
 MAX_INDEXES_BYTES = 256 * 1024 * 1024
 """Of all layers of one image, which are in memory together; a manifest may name one layer thousands of times."""
-FAILED_US = 3_600_000_000
-"""How long a layer that could not be read is not read again: any number of images may have it, and each may have cost minutes."""
+FAILED_US = 300_000_000
+"""How long a layer that could not be read is not read again: any number of images may have it, and each would cost as much."""
 
 
 class Layers:
@@ -38,7 +39,7 @@ class Layers:
 
     async def inventory(self, repository: Repository, layers: Sequence[Digest]) -> Inventory:
         """
-        Of an image with these layers, from the bottom; each is read only where nobody has read it before, or tried to within an hour.
+        Of an image with these layers, from the bottom; each is read only where nobody has read it before, or tried to a few minutes ago.
 
         Raises ScanFailed (one is no layer, or too much of one), BlobUnknown, StorageBroken.
         """
@@ -66,23 +67,32 @@ class Layers:
 
     async def _known_or_read(self, repository: Repository, digest: Digest) -> bytes:
         this = {"digest": digest, "analyzer": ANALYZER_VERSION}
-        row = await self._database.one(queries.LAYER, {**this, "failed_after_us": self._clock() - FAILED_US})
-        if row is not None:
-            if row[1]:
-                raise ScanFailed(str(row[1]))
-            return bytes(row[0])
+        known = await self._known(this)
+        if known is not None:
+            return known
         blob = await self._blobs.get(repository, digest)
-        content, failed = b"", None
         try:
-            content = await self._scan(blob)
+            content, problem = await self._scan(blob), ""
+        except ScanStopped:
+            raise
         except ScanFailed as error:
-            failed = error
+            content, problem = b"", error.message
         async with self._database.transaction() as tx:
-            kept = {**this, "content": content, "error": failed.message if failed else "", "now_us": self._clock()}
-            await tx.run(queries.PUT_LAYER, kept)
-        if failed:
-            raise failed
-        return content
+            await tx.run(queries.PUT_LAYER, {**this, "content": content, "error": problem, "now_us": self._clock()})
+        if not problem:
+            return content
+        # Another node may have read it well meanwhile.
+        known = await self._known(this)
+        if known is None:
+            raise ScanFailed(problem)
+        return known
+
+    async def _known(self, layer: dict[str, Any]) -> bytes | None:
+        """Raises ScanFailed where it could not be read a short while ago."""
+        row = await self._database.one(queries.LAYER, {**layer, "failed_after_us": self._clock() - FAILED_US})
+        if row is not None and row[1]:
+            raise ScanFailed(str(row[1]))
+        return None if row is None else bytes(row[0])
 
     async def _scan(self, blob: Blob) -> bytes:
         if blob.content is not None:
@@ -114,7 +124,8 @@ class Layers:
             try:
                 return await self._in(pool, work, argument)
             except BrokenProcessPool as error:
-                raise ScanFailed("the process that read the layer died of it: it needs more memory or time than a scan may have") from error
+                said = "the process that read the layer died of it: it needs more memory or time than a scan may have"
+                raise ScanStopped(said) from error
             finally:
                 pool.shutdown(wait=False)
 

@@ -107,6 +107,8 @@ PUT_LAYER = Statement(
     _put_layer.on_conflict_do_update(
         index_elements=[l.digest],
         set_={name: _put_layer.excluded[name] for name in ("analyzer", "content", "error", "created_at_us")},
+        # Another node may have read it well.
+        where=or_(_put_layer.excluded.error == "", l.error != "", l.analyzer != _put_layer.excluded.analyzer),
     )
 )
 LAYERS_AFTER = Statement(
