@@ -4,9 +4,10 @@ Everything that can go wrong, as one tree. It knows nothing of HTTP: `api/errors
     RoadsteadError
     ├── NotFound            NameUnknown  ManifestUnknown  BlobUnknown  UploadUnknown  ResourceUnknown
     ├── Invalid             NameInvalid  TagInvalid  DigestInvalid  DigestMismatch  PaginationInvalid  RequestInvalid
-    │   │                   MemberInvalid  PolicyInvalid  ConditionInvalid  FieldInvalid  VersionInvalid  FeedInvalid  ScanFailed
+    │   │                   MemberInvalid  PolicyInvalid  ConditionInvalid  FieldInvalid  VersionInvalid  FeedInvalid
     │   ├── ManifestInvalid     ManifestBlobUnknown  SizeInvalid
-    │   └── UploadInvalid       UploadRangeInvalid
+    │   ├── UploadInvalid       UploadRangeInvalid
+    │   └── ScanFailed          ScanStopped
     ├── TooLarge            ManifestTooLarge  BlobTooLarge
     ├── Refused             PreconditionFailed  BlobReferenced  ManifestTagged  ManifestInIndex  MethodUnsupported
     │   │                   AlreadyExists  Conflict  StateForbids  FeedShrunk
