@@ -55,9 +55,10 @@ test: $(VENV)/ready-to-test ## install what the tests need, then run everything:
 test-fast: $(VENV)/ready-to-test ## the tests that take no more than a second or so each, without other people's programs and servers
 	$(PYTEST) -m 'not slow' -k 'not postgres' $(LEFT_OUT) $(PARALLEL) $(ARGS)
 
+# What gcloud says it says whatever the engines are.
 test-engines: $(VENV)/ready-to-test ## the same tests, fast and slow, on PostgreSQL and a real S3 server
 	$(PYTEST) $(ENGINES) $(OWN_ENGINES) -m 'not slow' $(PARALLEL) $(ARGS)
-	$(PYTEST) $(ENGINES) $(OWN_ENGINES) -m slow $(PARALLEL_SLOW) $(ARGS)
+	$(PYTEST) $(ENGINES) $(OWN_ENGINES) -m slow -k 'not gcloud' $(PARALLEL_SLOW) $(ARGS)
 
 check: static test-fast ## format, lint, types, import contracts, fast tests
 

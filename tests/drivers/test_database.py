@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -20,7 +20,7 @@ from roadstead.db.postgres import PostgresDatabase
 from roadstead.db.sqlite import SQLiteDatabase, connect
 from roadstead.errors import RequestInvalid, StorageBroken
 from roadstead.registry import queries
-from tests.kit.schemas import new_database, new_file
+from tests.kit.schemas import give_back, new_database, new_file
 
 pytestmark = pytest.mark.anyio
 
@@ -57,6 +57,12 @@ def postgres(folder: Path) -> Open:
     return lambda: PostgresDatabase(address, CONNECTIONS)
 
 
+def done_with(folder: Path) -> None:
+    file = folder / "address"
+    if file.exists():
+        give_back(file.read_text())
+
+
 DATABASES: dict[str, Callable[[Path], Open]] = {"sqlite": sqlite, "postgres": postgres}
 only_sqlite = pytest.mark.parametrize("kind", ["sqlite"])
 only_postgres = pytest.mark.parametrize("kind", ["postgres"])
@@ -68,8 +74,9 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def door(kind: str, tmp_path: Path) -> Open:
-    return DATABASES[kind](tmp_path)
+def door(kind: str, tmp_path: Path) -> Iterator[Open]:
+    yield DATABASES[kind](tmp_path)
+    done_with(tmp_path)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import pytest
 
 from roadstead.db.database import Database
 from roadstead.iam.generation import Generation, SharedNumber
-from tests.drivers.test_database import DATABASES, Open
+from tests.drivers.test_database import DATABASES, Open, done_with
 from tests.kit.accounts import Installation, installed
 from tests.kit.clock import Clock
 
@@ -42,8 +42,9 @@ def clock() -> Clock:
 
 
 @pytest.fixture(params=DATABASES)
-async def door(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
-    return await asyncio.to_thread(DATABASES[request.param], tmp_path)
+async def door(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Open]:
+    yield await asyncio.to_thread(DATABASES[request.param], tmp_path)
+    await asyncio.to_thread(done_with, tmp_path)
 
 
 @pytest.fixture
