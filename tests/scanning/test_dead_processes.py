@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from roadstead.errors import ScanFailed, StorageBroken
+from roadstead.errors import ScanFailed, ScanStopped, StorageBroken
 from roadstead.scanning import process
 from roadstead.scanning.layers import Layers
 
@@ -30,7 +30,7 @@ def test_what_was_read_beside_it_is_read_again() -> None:
 
     first, second, *others = asyncio.run(read())
 
-    assert [ScanFailed, ScanFailed] == [type(first), type(second)]
+    assert [ScanStopped, ScanStopped] == [type(first), type(second)]
     assert [b"A", b"B"] == others
 
 
