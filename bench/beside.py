@@ -110,7 +110,6 @@ def main() -> None:
         for _ in range(asked.rounds):
             for name, work in (("manifest GET", pull), ("small image push", push)):
                 large = installation.project()
-                installation.enable(large, "containeranalysis.googleapis.com")
                 for _ in range(LAYERS):
                     push_large(installation, large, layer(number), number)
                     number += 1

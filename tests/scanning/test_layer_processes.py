@@ -16,8 +16,8 @@ from roadstead.errors import ScanFailed, ScanStopped, StorageBroken
 from roadstead.oci.digest import Digest
 from roadstead.oci.reference import Repository
 from roadstead.registry.blobs import Blob
-from roadstead.scanner.inventory import ANALYZER_VERSION, LayerIndex
-from roadstead.scanning import process, queries
+from roadstead.scanner.inventory import LayerIndex
+from roadstead.scanning import process
 from roadstead.scanning.layers import FAILED_US, Layers
 from tests.kit import scanned
 from tests.kit.clock import Clock
@@ -72,35 +72,28 @@ async def test_when_the_worker_ends_another_goes_on(layers: Layers) -> None:
         await layers._run(process.scan_bytes, GOOD)
 
 
-class _Counted(Layers):
-    """How often each layer was read."""
+class _Blobs:
+    """All blobs are the same bytes; asked: the digests of those that were read."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
-        super().__init__(database, None, 1, clock)  # type: ignore[arg-type]
-        self.read: list[Digest] = []
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+        self.asked: list[Digest] = []
 
-    async def _known_or_read(self, repository: Repository, digest: Digest) -> bytes:
-        row = await self._database.one(queries.LAYER, {"digest": digest, "analyzer": ANALYZER_VERSION, "failed_after_us": 0})
-        if row is not None:
-            return bytes(row[0])
-        self.read.append(digest)
-        await asyncio.sleep(0.05)
-        content = process.scan_bytes(GOOD)
-        async with self._database.transaction() as tx:
-            this = {"digest": digest, "analyzer": ANALYZER_VERSION, "content": content, "error": "", "now_us": 1}
-            await tx.run(queries.PUT_LAYER, this)
-        return content
+    async def get(self, repository: Repository, digest: Digest) -> Blob:
+        self.asked.append(digest)
+        return Blob(digest, len(self.content), self.content, "", None)  # type: ignore[arg-type]
 
 
 async def test_a_base_that_many_need_at_once_is_read_once(database: Database, clock: Clock) -> None:
-    layers = _Counted(database, clock)
+    blobs = _Blobs(GOOD)
+    layers = Layers(database, blobs, 1, clock)  # type: ignore[arg-type]
     base, *own = (Digest.of(f"layer {number}".encode()) for number in range(6))
     repository = Repository("gcr", "my-project/web")
 
     await asyncio.gather(*(layers.inventory(repository, [base, each]) for each in own))
     layers.close()
 
-    assert sorted([base, *own]) == sorted(layers.read)
+    assert sorted([base, *own]) == sorted(blobs.asked)
 
 
 async def test_what_one_node_has_read_no_other_s_failure_takes_away(
@@ -176,17 +169,6 @@ def test_time_is_the_processor_s_and_in_all_there_is_an_end_to_waiting() -> None
     assert 2 == len(others) and all("the image took longer than" in each for each in others)
 
 
-class _Blobs:
-    """All blobs are the same bytes; counts how often they were asked for."""
-
-    def __init__(self, content: bytes) -> None:
-        self.content, self.asked = content, 0
-
-    async def get(self, repository: Repository, digest: Digest) -> Blob:
-        self.asked += 1
-        return Blob(digest, len(self.content), self.content, "", None)  # type: ignore[arg-type]
-
-
 async def test_a_layer_that_cannot_be_read_is_tried_again_after_some_minutes(database: Database, clock: Clock) -> None:
     """What is stored under its digest may have been healed since."""
     blobs = _Blobs(GOOD[:-100])
@@ -197,7 +179,7 @@ async def test_a_layer_that_cannot_be_read_is_tried_again_after_some_minutes(dat
         with pytest.raises(ScanFailed) as failed:
             await layers.inventory(repository, [layer])
         said.add(failed.value.message)
-    asked = blobs.asked
+    asked = len(blobs.asked)
     blobs.content = GOOD
     clock.go(FAILED_US / 1e6 + 1)
 

@@ -82,9 +82,8 @@ class TableCopy:
         self.columns = [column.name for column in table.columns]
         self._key = list(table.primary_key.columns)
         self._key_places = [self.columns.index(column.name) for column in self._key]
-        names = _names(table)
-        self._last_names = [columns[-1] for columns in names]
-        self._name_places = [self.columns.index(column.name) for columns in names for column in columns]
+        self._names = _names(table)
+        self._name_places = [self.columns.index(column.name) for columns in self._names for column in columns]
         self.first: Key = tuple("" if column.type.python_type is str else -1 for column in self._key)
 
     def key(self, row: Row) -> Key:
@@ -148,7 +147,7 @@ class TableCopy:
         async with target.transaction(although_read_only=True) as tx:
             await tx.run_many(self._DELETE, [self._parameters("key", key) for key in found.gone])
             # Also of what had to stay because of children that are still to have other parents.
-            renamed = [*found.renamed, *found.gone] if self._last_names else []
+            renamed = [*found.renamed, *found.gone] if self._names else []
             if renamed:
                 aside = [{"aside": f"~{'~'.join(map(str, key))}", **self._parameters("key", key)} for key in renamed]
                 await tx.run_many(self._RENAME, aside)
@@ -189,9 +188,7 @@ class TableCopy:
             none = [cast(new[child.name], child.type).is_(None)] if child.nullable else []
             holds += [or_(*none, _some(parent == new[child.name])) for parent in _parents(child)]
         this = and_(*(each == new[each.name] for each in self._key))
-        for index in self.table.indexes:
-            if index.unique:
-                holds.append(not_(_some(and_(*(each == new[each.name] for each in index.columns), not_(this)))))
+        holds += [not_(_some(and_(*(each == new[each.name] for each in columns), not_(this)))) for columns in self._names]
         adding = postgresql.insert(self.table).from_select(self.columns, select(*(new[name] for name in self.columns)).where(*holds))
         others = {each.name: adding.excluded[each.name] for each in self.table.columns if each not in self._key}
         if not others:
@@ -206,7 +203,7 @@ class TableCopy:
 
     @cached_property
     def _RENAME(self) -> Statement:
-        return Statement(update(self.table).where(self._is_key).values({last.name: _aside(last) for last in self._last_names}))
+        return Statement(update(self.table).where(self._is_key).values({last.name: _aside(last) for *_, last in self._names}))
 
 
 async def is_empty(reader: Reader, table: Table) -> bool:

@@ -25,8 +25,7 @@ class ScanRequests:
         if not mediatype.is_runnable(parsed.media_type, parsed.artifact_type):
             return
         if has_failed:
-            this = {"location": repository.location, "project": _project(repository), "name": repository.name, "digest": digest}
-            failed = await tx.one(scan_queries.AGAIN, this)
+            failed = await tx.one(scan_queries.AGAIN, _image(repository, digest))
             if failed is not None:
                 await queue.enqueue(tx, SCAN_IMAGE, str(failed[0]).encode(), now_us)
             return
@@ -36,17 +35,8 @@ class ScanRequests:
         """
         Where the project wants its pushes scanned, and it was not asked for yet; one statement else. kind: SCAN_IMAGE or SCAN_LATER.
         """
-        added = await tx.one(
-            scan_queries.ADD,
-            {
-                "location": repository.location,
-                "project": _project(repository),
-                "name": repository.name,
-                "digest": digest,
-                "resource": self.resource(repository, digest),
-                "now_us": now_us,
-            },
-        )
+        new = {**_image(repository, digest), "resource": self.resource(repository, digest), "now_us": now_us}
+        added = await tx.one(scan_queries.ADD, new)
         if added is not None:
             await queue.enqueue(tx, kind, str(added[0]).encode(), now_us)
 
@@ -55,8 +45,10 @@ class ScanRequests:
         return f"{self._hosts[repository.location]}/{repository.name}@{digest}"
 
 
-def _project(repository: Repository) -> str:
-    return split_name(repository.name)[0]
+def _image(repository: Repository, digest: Digest) -> dict[str, str]:
+    """What a row of scanned_images is found by, and the project whose it is."""
+    project = split_name(repository.name)[0]
+    return {"location": repository.location, "project": project, "name": repository.name, "digest": digest}
 
 
 async def forget(tx: Transaction, repository: Repository, digest: Digest) -> None:

@@ -18,7 +18,7 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-__all__ = ["CHUNK_BYTES", "Readable", "unpacked", "zstd"]
+__all__ = ["CHUNK_BYTES", "Readable", "unpacked", "zstd", "zstd_window"]
 
 CHUNK_BYTES = 512 * 1024
 PACKED_BYTES = 64 * 1024
@@ -82,9 +82,13 @@ def unpacked(stream: Readable, limits: Limits, size_bytes: int | None = None) ->
 
 def _decompressor(head: bytes, limits: Limits) -> Callable[[], _Decompressor] | None:
     if head.startswith(b"\x28\xb5\x2f\xfd") or int.from_bytes(head[:4], "little") in _SKIPPABLE:
-        options: dict[int, int] = {zstd.DecompressionParameter.window_log_max: limits.zstd_window_bytes.bit_length() - 1}
-        return lambda: zstd.ZstdDecompressor(options=options)
+        return lambda: zstd.ZstdDecompressor(options=zstd_window(limits.zstd_window_bytes))
     return next((new for magic, new in _MAGICS if head.startswith(magic)), None)
+
+
+def zstd_window(most_bytes: int) -> dict[int, int]:
+    """Options of zstd's readers that refuse what asks for a larger window. most_bytes: a power of two."""
+    return {zstd.DecompressionParameter.window_log_max: most_bytes.bit_length() - 1}
 
 
 class _Counted:

@@ -79,8 +79,7 @@ class Archive:
                 self._begin(size)
                 continue
             member = _member(header, flag, size, extended)
-            if extended:
-                extended = {}
+            extended = {}
             if flag == b"S":
                 self._skip_sparse_map(header)
             self._begin(member.size if member.kind == FILE or flag not in _KINDS else 0)

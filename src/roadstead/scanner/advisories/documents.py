@@ -17,7 +17,7 @@ from typing import IO, cast
 
 from roadstead.errors import FeedInvalid
 from roadstead.scanner.advisories.zips import members
-from roadstead.scanner.compression import zstd
+from roadstead.scanner.compression import zstd, zstd_window
 
 _WINDOW_BYTES = 256 << 20
 _SUFFIXES = frozenset({".json", ".zip", ".tar", ".tgz", ".txz", ".gz", ".xz", ".bz2", ".zst"})
@@ -129,7 +129,7 @@ def _unpacked(file: IO[bytes], start: bytes) -> IO[bytes]:
     if start == b"\xfd7zXZ\x00":
         return cast(IO[bytes], io.BufferedReader(_Xz(file)))
     if start[:4] == b"\x28\xb5\x2f\xfd":
-        return cast(IO[bytes], zstd.ZstdFile(file, options={zstd.DecompressionParameter.window_log_max: _WINDOW_BYTES.bit_length() - 1}))
+        return cast(IO[bytes], zstd.ZstdFile(file, options=zstd_window(_WINDOW_BYTES)))
     return file
 
 
